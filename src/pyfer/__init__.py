@@ -1,0 +1,3 @@
+"""pyFER: emotions in pictures of faces, offline."""
+
+__version__ = "0.1.0"
