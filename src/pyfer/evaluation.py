@@ -1,0 +1,132 @@
+"""How good probabilities are: accuracy, recall, F1, calibration. Arrays in, numbers out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyfer.errors import ArgumentError
+from pyfer.models import softmax
+
+Floats = NDArray[np.floating]
+
+
+def confusion_matrix(truth: NDArray[np.int64], guess: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Return (c, c) counts, row = truth, column = guess."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (truth, guess), 1)
+    return counts
+
+
+def expected_calibration_error(correct: Floats, confidence: Floats, bins: int = 15) -> float:
+    """Return the ECE in 0..1: |accuracy - confidence| averaged over equal-width bins of confidence.
+
+    Naeini et al. 2015; 15 bins as in Guo et al. 2017. `correct` (n,) is 0 or 1, `confidence` (n,) in 0..1.
+    """
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gap = np.bincount(place, weights=correct - confidence, minlength=bins)
+    return float(np.abs(gap).sum() / len(confidence))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Metrics of one model on one labelled set; shares lie in 0..1."""
+
+    labels: tuple[str, ...]
+    n: int
+    accuracy: float
+    macro_recall: float
+    """Mean recall over the classes that occur (balanced accuracy)."""
+    macro_f1: float
+    ece: float
+    nll: float
+    """Mean negative log-likelihood of the true label, in nats."""
+    top2: float
+    recall: tuple[float, ...]
+    precision: tuple[float, ...]
+    confusion: NDArray[np.int64]
+    """(c, c), row = truth."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain lists and numbers, as JSON wants them."""
+        return {
+            "labels": list(self.labels),
+            "n": self.n,
+            "accuracy": self.accuracy,
+            "macro_recall": self.macro_recall,
+            "macro_f1": self.macro_f1,
+            "ece": self.ece,
+            "nll": self.nll,
+            "top2": self.top2,
+            "recall": dict(zip(self.labels, self.recall, strict=True)),
+            "precision": dict(zip(self.labels, self.precision, strict=True)),
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def score(probabilities: Floats, truth: NDArray[np.int64], labels: tuple[str, ...]) -> Scores:
+    """Score (n, c) probabilities against (n,) true label indices.
+
+    Macro averages go over the classes that occur in `truth`.
+    """
+    if probabilities.shape != (len(truth), len(labels)):
+        raise ArgumentError(
+            f"probabilities has shape {probabilities.shape}; {len(truth)} labels of {len(labels)} classes"
+            f" need {(len(truth), len(labels))}"
+        )
+    if not len(truth):
+        raise ArgumentError("truth is empty; there must be at least one labelled face to score")
+    guess = probabilities.argmax(1).astype(np.int64)
+    counts = confusion_matrix(truth, guess, len(labels))
+    hits = np.diag(counts).astype(float)
+    support, claimed = counts.sum(1), counts.sum(0)
+    recall = hits / np.maximum(support, 1)
+    precision = hits / np.maximum(claimed, 1)
+    f1 = 2 * hits / np.maximum(support + claimed, 1)
+    seen = support > 0
+    true_probability = probabilities[np.arange(len(truth)), truth]
+    rank = (probabilities > true_probability[:, None]).sum(1)
+    return Scores(
+        labels=labels,
+        n=len(truth),
+        accuracy=float((guess == truth).mean()),
+        macro_recall=float(recall[seen].mean()),
+        macro_f1=float(f1[seen].mean()),
+        ece=expected_calibration_error((guess == truth).astype(float), probabilities.max(1)),
+        nll=float(-np.log(np.maximum(true_probability, 1e-12)).mean()),
+        top2=float((rank < 2).mean()),
+        recall=tuple(float(x) for x in recall),
+        precision=tuple(float(x) for x in precision),
+        confusion=counts,
+    )
+
+
+def fit_temperature(logits: Floats, targets: Floats) -> float:
+    """Return the temperature T > 0 for which softmax(logits / T) fits `targets` best (Guo et al. 2017).
+
+    Parameters
+    ----------
+    logits
+        (n, c).
+    targets
+        (n, c), rows that sum to 1 (one-hot labels or label distributions).
+
+    Notes
+    -----
+    The cross-entropy is convex in 1/T, so a golden-section search over log T in -3..3 finds its minimum.
+    """
+
+    def loss(log_temperature: float) -> float:
+        p = softmax(logits / np.exp(log_temperature))
+        return float(-(targets * np.log(np.maximum(p, 1e-12))).sum(1).mean())
+
+    low, high, ratio = -3.0, 3.0, (np.sqrt(5) - 1) / 2
+    for _ in range(40):
+        a, b = high - ratio * (high - low), low + ratio * (high - low)
+        if loss(a) < loss(b):
+            high = b
+        else:
+            low = a
+    return float(np.exp((low + high) / 2))

@@ -1,0 +1,342 @@
+"""Recognisers as folders: ``model.onnx``, ``model.json``, a card. SVM, CNN and RNN are one runtime class.
+
+``model.json`` says everything that is needed to run the network, so a foreign ONNX file runs after one is
+written beside it. Its keys::
+
+    format        1
+    name          letters, digits, - and _ (also the name of the folder when it is installed)
+    kind          cnn | svm | rnn | foreign: what made it; nothing is derived from it
+    file          the ONNX file in this folder, usually model.onnx
+    sha256        of that file; checked at every load
+    window        frames a prediction looks at (1 for stills)
+    input         see `pyfer.crops.Preprocessing`: size, color, layout, scale, mean, std, filter, ...
+    crop          {"align": true} by landmarks, or {"align": false, "margin": 0.2} by the box
+    heads         one or more of {"name", "output", "labels", "activation", "temperature", "prior"}
+    embedding     name of the output with the embedding, or null
+    about         anything for people: data, licence, scores, training recipe
+
+A head's ``activation`` is ``logits`` (softmax is applied here, after division by ``temperature``) or
+``probabilities``. Its ``prior`` is the class prior its probabilities speak for (uniform when left out).
+The first head is the default.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyfer.crops import Preprocessing
+from pyfer.emotions import ALIASES
+from pyfer.errors import ArgumentError, ModelError, PyferError, did_you_mean
+from pyfer.files import sha256
+
+DEFAULT_MODEL = "base"
+BATCH = 64
+"""Crops a run of the network: larger batches gain nothing on a CPU and cost memory."""
+_SHIPPED = Path(__file__).parent / "weights"
+_KEYS = ("format", "name", "kind", "file", "sha256", "window", "input", "crop", "heads", "embedding", "about")
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return row-wise softmax of (n, c), shifted by the row maximum so that nothing overflows."""
+    z = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(z / z.sum(axis=1, keepdims=True), np.float32)
+
+
+@dataclass(frozen=True)
+class Head:
+    """One set of labels that a network speaks."""
+
+    name: str
+    output: str
+    """Name of the ONNX output."""
+    labels: tuple[str, ...]
+    """Canonical where there is a canonical name, as the model says otherwise."""
+    activation: str = "logits"
+    temperature: float = 1.0
+    prior: tuple[float, ...] = ()
+    """Class prior that the probabilities speak for; empty means uniform."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
+            raise ModelError(f"head {self.name!r}: labels={self.labels} must be two or more different names")
+        if self.activation not in ("logits", "probabilities"):
+            raise ModelError(f"head {self.name!r}: activation={self.activation!r} must be logits or probabilities")
+        if not self.temperature > 0:
+            raise ModelError(f"head {self.name!r}: temperature={self.temperature} must be above 0")
+        if self.prior and (len(self.prior) != len(self.labels) or min(self.prior) <= 0):
+            raise ModelError(f"head {self.name!r}: prior={self.prior} must have one value above 0 for each label")
+
+    def probabilities(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (n, c) rows that sum to 1 from the network's raw output (n, c)."""
+        if self.activation == "logits":
+            return softmax(output / self.temperature)
+        positive = np.maximum(output, 0)
+        return np.asarray(positive / np.maximum(positive.sum(1, keepdims=True), 1e-12), np.float32)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What ``model.json`` says, checked."""
+
+    name: str
+    kind: str
+    file: str
+    sha256: str
+    window: int
+    input: Preprocessing
+    align: bool
+    margin: float
+    heads: tuple[Head, ...]
+    embedding: str | None = None
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def head(self, name: str | None = None) -> Head:
+        """Return the head called `name`, or the default one."""
+        if name is None:
+            return self.heads[0]
+        for head in self.heads:
+            if head.name == name:
+                return head
+        names = [head.name for head in self.heads]
+        raise ArgumentError(
+            f"head={name!r} is not a head of model {self.name!r} (it has {', '.join(names)})"
+            + did_you_mean(name, names)
+        )
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model says about n crops."""
+
+    probabilities: dict[str, NDArray[np.float32]]
+    """head -> (n, c), rows sum to 1."""
+    embedding: NDArray[np.float32] | None
+    """(n, e), where the model has one."""
+
+
+class Model:
+    """A loaded model folder.
+
+    Parameters
+    ----------
+    folder
+        A model folder, or the name of an installed model; None is the one that ships with pyFER.
+    threads
+        Threads of one run; 0 leaves the choice to onnxruntime (all cores).
+
+    Raises
+    ------
+    ModelError
+        The folder is missing, damaged, foreign, or its ONNX file does not do what ``model.json`` says.
+    """
+
+    def __init__(self, folder: str | Path | None = None, *, threads: int = 0) -> None:
+        self.folder = find(folder)
+        self.spec = read_spec(self.folder)
+        path = self.folder / self.spec.file
+        if not path.is_file():
+            raise ModelError(f"model {str(self.folder)!r} lacks {self.spec.file!r}, which its model.json names")
+        if (found := sha256(path)) != self.spec.sha256:
+            raise ModelError(
+                f"model {str(self.folder)!r} is damaged: {self.spec.file} has sha256 {found[:12]}..., "
+                f"its model.json says {self.spec.sha256[:12]}...; install it again"
+            )
+        self._session = _session(path, threads)
+        self._input = self._session.get_inputs()[0].name
+        self._check_outputs()
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.spec.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the default head."""
+        return self.spec.heads[0].labels
+
+    def __call__(self, crops: NDArray[np.uint8]) -> Output:
+        """Recognise crops (n, s, s) gray or (n, s, s, 3) RGB, as `crop` and `input` of the spec ask for."""
+        raw = [self._run(crops[k : k + BATCH]) for k in range(0, len(crops), BATCH)]
+        embedding = self.spec.embedding
+        if not raw:
+            empty = {h.name: np.zeros((0, len(h.labels)), np.float32) for h in self.spec.heads}
+            return Output(empty, None)
+        return Output(
+            {h.name: h.probabilities(np.concatenate([r[h.output] for r in raw])) for h in self.spec.heads},
+            np.concatenate([r[embedding] for r in raw]) if embedding else None,
+        )
+
+    def _run(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        names = self._outputs
+        values = self._session.run(names, {self._input: self.spec.input(crops)})
+        return {n: np.asarray(v, np.float32).reshape(len(crops), -1) for n, v in zip(names, values, strict=True)}
+
+    def _check_outputs(self) -> None:
+        """One blank crop through the network: names, shapes and labels must fit, or the folder is refused."""
+        available = [output.name for output in self._session.get_outputs()]
+        wanted = [h.output for h in self.spec.heads] + ([self.spec.embedding] if self.spec.embedding else [])
+        for name in wanted:
+            if name not in available:
+                raise ModelError(
+                    f"model {self.name!r}: its ONNX file has no output {name!r} (it has {', '.join(available)})"
+                )
+        self._outputs = list(dict.fromkeys(wanted))
+        side = self.spec.input.size
+        try:
+            result = self._run(np.zeros((1, side, side, 3), np.uint8))
+        except PyferError:
+            raise
+        except Exception as error:  # onnxruntime raises bare C++ exceptions of many kinds
+            raise ModelError(
+                f"model {self.name!r}: its ONNX file does not take the input that model.json describes: {error}"
+            ) from error
+        for head in self.spec.heads:
+            if (width := result[head.output].shape[1]) != len(head.labels):
+                raise ModelError(
+                    f"model {self.name!r}: output {head.output!r} has {width} values, "
+                    f"model.json gives {len(head.labels)} labels"
+                )
+
+
+def _session(path: Path, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises bare C++ exceptions of many kinds
+        raise ModelError(f"{str(path)!r} is not an ONNX file that onnxruntime can load: {error}") from error
+
+
+def read_spec(folder: Path) -> Spec:
+    """Read and check ``model.json`` of a folder, without loading the network."""
+    path = folder / "model.json"
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{str(folder)!r} is not a model folder: {path.name} cannot be read") from error
+    except ValueError as error:
+        raise ModelError(f"{str(path)!r} is not JSON: {error}") from error
+    try:
+        return _spec(tree)
+    except PyferError as error:
+        raise ModelError(f"{str(path)!r}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ModelError(f"{str(path)!r} does not describe a model: {what}") from error
+
+
+def _spec(tree: dict[str, Any]) -> Spec:
+    if not isinstance(tree, dict) or tree.get("format") != 1:
+        raise ModelError("format must be 1 (the only one this version knows)")
+    for key in tree:
+        if key not in _KEYS:
+            raise ModelError(f"key {key!r} is not known{did_you_mean(key, _KEYS)}")
+    name = tree["name"]
+    if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
+        raise ModelError(f"name={name!r} must be letters, digits, '-' and '_'")
+    if Path(tree["file"]).name != tree["file"]:
+        raise ModelError(f"file={tree['file']!r} must be a file in the model folder itself")
+    if tree.get("window", 1) != 1:
+        raise ModelError(f"window={tree['window']}: this version runs models that look at one frame")
+    crop = tree.get("crop", {"align": True})
+    return Spec(
+        name=name,
+        kind=tree["kind"],
+        file=tree["file"],
+        sha256=tree["sha256"],
+        window=1,
+        input=Preprocessing.from_dict(tree["input"]),
+        align=bool(crop.get("align", True)),
+        margin=float(crop.get("margin", 0.0)),
+        heads=tuple(_head(head) for head in tree["heads"]),
+        embedding=tree.get("embedding"),
+        about=tree.get("about", {}),
+    )
+
+
+def _head(tree: dict[str, Any]) -> Head:
+    known = set(Head.__dataclass_fields__)
+    for key in tree:
+        if key not in known:
+            raise ModelError(f"head key {key!r} is not known{did_you_mean(key, known)}")
+    labels = tuple(ALIASES.get(label.strip().lower(), label.strip().lower()) for label in tree["labels"])
+    return Head(**{**tree, "labels": labels, "prior": tuple(float(p) for p in tree.get("prior", ()))})
+
+
+# --- where models lie ------------------------------------------------------------------------------------
+
+
+def home() -> Path:
+    """Return the folder for the user's own things: $PYFER_HOME, or ``~/.local/share/pyfer``."""
+    chosen = os.environ.get("PYFER_HOME")
+    return Path(chosen) if chosen else Path.home() / ".local" / "share" / "pyfer"
+
+
+def installed() -> Iterator[tuple[str, Path]]:
+    """Yield (name, folder) of the models that ship and of those added by the user."""
+    for root in (_SHIPPED, home() / "models"):
+        if root.is_dir():
+            for folder in sorted(root.iterdir()):
+                if (folder / "model.json").is_file():
+                    yield folder.name, folder
+
+
+def find(name: str | Path | None) -> Path:
+    """Return the folder of an installed model's name, of a path, or (None) of the default model."""
+    if name is None:
+        name = DEFAULT_MODEL
+    known = dict(installed())
+    if str(name) in known:
+        return known[str(name)]
+    if Path(name).is_dir():
+        return Path(name)
+    raise ModelError(
+        f"model={str(name)!r} is neither an installed model ({', '.join(known) or 'none'}) nor a folder"
+        + did_you_mean(str(name), known)
+    )
+
+
+def add(folder: str | Path) -> Path:
+    """Check a model folder whole and install it under its name; return where it lies now.
+
+    Raises
+    ------
+    ModelError
+        The folder does not hold a working model, or its name is that of a shipped model.
+    """
+    model = Model(folder)
+    if (_SHIPPED / model.name).is_dir():
+        raise ModelError(f"name={model.name!r} is that of a model that ships with pyFER; choose another name")
+    target = home() / "models" / model.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{model.name}."))
+    try:
+        for path in model.folder.iterdir():
+            if path.is_file():
+                shutil.copy2(path, fresh / path.name)
+        if target.exists():  # an older version steps aside only when the new one is complete
+            old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{model.name}.old."))
+            target.rename(old / "model")
+            fresh.rename(target)
+            shutil.rmtree(old)
+        else:
+            fresh.rename(target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return target

@@ -1,0 +1,274 @@
+"""From pictures to faces with emotions: read, detect, align, recognise, in batches across pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyfer.emotions import canonical
+from pyfer.errors import ArgumentError, SourceError
+from pyfer.faces import Detector, Faces, Mtcnn, align, crop_box, crop_whole
+from pyfer.models import BATCH, Head, Model
+from pyfer.results import Input, Result
+from pyfer.sources import Picture, Source, read
+
+OnDone = Callable[[int, int], None]
+"""Called with (inputs done, inputs in all)."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a face's probabilities are read; the defaults are the model's own."""
+
+    head: str | None = None
+    """Which of the model's heads speaks; None is its default."""
+    classes: tuple[str, ...] | None = None
+    """Only these emotions are possible: the others' share is taken away and the rest sums to 1 again."""
+    prior: str | dict[str, float] | None = None
+    """How often each emotion is to be expected: None, the model's; ``"uniform"``, all alike; or weights by
+    name (names left out get 1). Bayes' rule: p is multiplied by wanted / model's prior, then normalised."""
+
+    def columns(self, head: Head) -> list[int]:
+        """Return which columns of the head's output stay."""
+        if self.classes is None:
+            return list(range(len(head.labels)))
+        wanted = {canonical(name, head.labels) for name in self.classes}
+        if len(wanted) < 2:
+            raise ArgumentError(f"classes={self.classes!r} must name two or more different emotions")
+        return [k for k, label in enumerate(head.labels) if label in wanted]
+
+    def factor(self, head: Head) -> NDArray[np.float32]:
+        """Return (c,) factors that turn the model's prior into the wanted one."""
+        c = len(head.labels)
+        mine = np.asarray(head.prior or [1 / c] * c, np.float32)
+        if self.prior is None:
+            return np.ones(c, np.float32)
+        if self.prior == "uniform":
+            return 1 / mine
+        if not isinstance(self.prior, dict):
+            raise ArgumentError(f"prior={self.prior!r} must be 'uniform' or weights by name")
+        wanted = np.ones(c, np.float32)
+        for name, weight in self.prior.items():
+            if not weight > 0:
+                raise ArgumentError(f"prior[{name!r}]={weight!r} must be a number above 0")
+            wanted[head.labels.index(canonical(name, head.labels))] = weight
+        return np.asarray(wanted / mine, np.float32)
+
+
+@dataclass
+class _Columns:
+    """Faces gathered so far."""
+
+    crops: list[NDArray[np.uint8]] = field(default_factory=list)
+    basic: list[NDArray[np.float32]] = field(default_factory=list)
+    embedding: list[NDArray[np.float32]] = field(default_factory=list)
+    faces: list[Faces] = field(default_factory=list)
+    source: list[int] = field(default_factory=list)
+
+
+class Pipeline:
+    """The reusable object behind `predict`: networks are loaded once.
+
+    Parameters
+    ----------
+    model
+        Name of an installed model, a model folder, or a loaded `Model`; None is the one that ships.
+    detector
+        Any ``image -> Faces``; None is MTCNN. Not loaded until a picture needs it.
+    reading
+        Head, classes and prior, see `Reading`.
+    largest
+        Keep only the largest face of each picture.
+    threads
+        Threads of each network; 0 means all cores.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Model | None = None,
+        detector: Detector | None = None,
+        *,
+        reading: Reading | None = None,
+        largest: bool = False,
+        threads: int = 0,
+    ) -> None:
+        self.model = model if isinstance(model, Model) else Model(model, threads=threads)
+        self.reading = reading or Reading()
+        self.largest = largest
+        self._threads = threads
+        self._detector = detector
+        self._head = self.model.spec.head(self.reading.head)
+        self._kept = self.reading.columns(self._head)
+        self._factor = self.reading.factor(self._head)
+        self.labels = tuple(self._head.labels[k] for k in self._kept)
+
+    @property
+    def detector(self) -> Detector:
+        """The face detector."""
+        if self._detector is None:
+            self._detector = Mtcnn(threads=self._threads or (os.cpu_count() or 1))
+        return self._detector
+
+    def predict(
+        self, sources: Source | Sequence[Source], *, crops: bool = False, on_done: OnDone | None = None
+    ) -> Result:
+        """Recognise the faces of one picture or of a list of pictures.
+
+        Parameters
+        ----------
+        sources
+            Path, bytes, PIL image, RGB array (h, w, 3) or gray (h, w); or a list of them.
+        crops
+            Every picture is one face already: nothing is detected.
+        on_done
+            Called after each picture with (done, in all).
+
+        Raises
+        ------
+        SourceError
+            A single picture cannot be read. In a list it becomes an input with a status instead.
+        ArgumentError
+            A single array breaks a rule.
+        """
+        if not isinstance(sources, (list, tuple)):
+            return self._predict([sources], crops, on_done, strict=True)
+        return self._predict(sources, crops, on_done, strict=False)
+
+    def recognise(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return probabilities (n, b) and embeddings (n, e) of aligned crops (n, s, s[, 3])."""
+        output = self.model(crops)
+        p = output.probabilities[self._head.name] * self._factor
+        p = p[:, self._kept]
+        return np.asarray(p / p.sum(1, keepdims=True), np.float32), output.embedding
+
+    def _predict(
+        self, sources: Sequence[Source], crops: bool, on_done: OnDone | None, *, strict: bool
+    ) -> Result:
+        inputs: list[Input] = []
+        columns = _Columns()
+        for index, source in enumerate(sources):
+            name = _name(source)
+            try:
+                found, cut = self._faces(read(source), crops)
+            except (SourceError, ArgumentError) as error:
+                if strict:
+                    raise
+                kind = error.kind if isinstance(error, SourceError) else "unsupported"
+                inputs.append(Input(name, kind, str(error)))
+            else:
+                inputs.append(Input(name))
+                columns.faces.append(found)
+                columns.crops.extend(cut)
+                columns.source.extend([index] * len(found))
+                if len(columns.crops) >= BATCH:
+                    self._flush(columns)
+            if on_done is not None:
+                on_done(index + 1, len(sources))
+        self._flush(columns)
+        return self._result(columns, inputs)
+
+    def _faces(self, picture: Picture, crops: bool) -> tuple[Faces, NDArray[np.uint8]]:
+        """Return the faces of a picture and their crops (n, s, s, 3)."""
+        size = self.model.spec.input.size
+        if crops:
+            height, width = picture.shape[:2]
+            box = np.array([[0, 0, width, height]], np.float32)
+            whole = Faces(box, np.ones(1, np.float32), np.full((1, 5, 2), np.nan, np.float32))
+            return whole, crop_whole(picture, size)[None]
+        found = self.detector(picture)
+        if self.largest:
+            found = found.largest()
+        if self.model.spec.align:
+            return found, align(picture, found.landmarks, size)
+        return found, crop_box(picture, found.box, size, margin=self.model.spec.margin)
+
+    def _flush(self, columns: _Columns) -> None:
+        if columns.crops:
+            basic, embedding = self.recognise(np.stack(columns.crops))
+            columns.basic.append(basic)
+            if embedding is not None:
+                columns.embedding.append(embedding)
+            columns.crops.clear()
+
+    def _result(self, columns: _Columns, inputs: list[Input]) -> Result:
+        faces = columns.faces or [Faces.empty()]
+        return Result(
+            self.labels,
+            np.concatenate(columns.basic) if columns.basic else np.zeros((0, len(self.labels)), np.float32),
+            np.concatenate([f.box for f in faces]),
+            np.concatenate([f.score for f in faces]),
+            np.concatenate([f.landmarks for f in faces]),
+            np.array(columns.source, np.int64),
+            tuple(inputs),
+            np.concatenate(columns.embedding) if columns.embedding else None,
+        )
+
+
+def predict(
+    source: Source | Sequence[Source],
+    *,
+    model: str | Path | Model | None = None,
+    crops: bool = False,
+    classes: Iterable[str] | None = None,
+) -> Result:
+    """Recognise the emotions of the faces in a picture, or in a list of pictures.
+
+    Parameters
+    ----------
+    source
+        Path, bytes, PIL image, RGB array (h, w, 3) or gray (h, w); or a list of them.
+    model
+        Name of an installed model or a model folder; None is the one that ships.
+    crops
+        Every picture is one face already: nothing is detected.
+    classes
+        Only these emotions are possible, for example ``["anger", "happiness", "neutral"]``.
+
+    Returns
+    -------
+    `Result`, one row a face. No face is an empty result.
+
+    Raises
+    ------
+    SourceError
+        A single picture cannot be read. In a list it becomes an input with a status instead.
+    ArgumentError, ModelError
+        A parameter or the model is wrong.
+
+    Examples
+    --------
+    >>> result = pyfer.predict("party.jpg")                      # doctest: +SKIP
+    >>> for face in result: print(face.emotion, face.basic)      # doctest: +SKIP
+    """
+    reading = Reading(classes=None if classes is None else tuple(classes))
+    loaded = model if isinstance(model, Model) else _load(None if model is None else str(model))
+    pipeline = Pipeline(loaded, None if crops else _detector(), reading=reading)
+    return pipeline.predict(source, crops=crops)
+
+
+@lru_cache(maxsize=4)
+def _load(model: str | None) -> Model:
+    """Keep the last models, so that calls in a loop do not load the networks again and again."""
+    return Model(model)
+
+
+@lru_cache(maxsize=1)
+def _detector() -> Detector:
+    return Mtcnn(threads=os.cpu_count() or 1)
+
+
+def _name(source: Source) -> str:
+    """Return what an input is called in results and messages."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    if isinstance(source, np.ndarray):
+        return f"<array {'x'.join(map(str, source.shape))}>"
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return f"<{len(source)} bytes>"
+    return f"<{type(source).__name__}>"

@@ -1,0 +1,201 @@
+"""What recognition returns: a columnar `Result` with one row a face, and `Face`, one such row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyfer.errors import ArgumentError, need
+
+
+@dataclass(frozen=True)
+class Input:
+    """One picture that was asked about, and what became of it."""
+
+    name: str
+    """Path, or a description such as ``<array 480x640>``."""
+    status: str = "ok"
+    """``ok``, or why it could not be read in one word (see `pyfer.errors.SourceError`)."""
+    message: str = ""
+    """The reason in a sentence; empty when all is well."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One recognised face."""
+
+    box: tuple[float, float, float, float]
+    """x0, y0, x1, y1 in pixels of the upright picture."""
+    score: float
+    """How sure the detector is that this is a face, 0..1."""
+    landmarks: tuple[tuple[float, float], ...]
+    """Eyes, nose, mouth corners in pixels, left to right as seen; empty for a given crop."""
+    emotion: str
+    """The most probable emotion."""
+    basic: dict[str, float]
+    """Probability of each basic emotion; sums to 1."""
+    emotions: dict[str, float]
+    """Posterior over the vocabulary in use, best first; sums to 1."""
+    source: int
+    """Index of the input picture."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists and numbers, as JSON wants them."""
+        return {
+            "box": [round(v, 1) for v in self.box],
+            "score": round(self.score, 4),
+            "landmarks": [[round(x, 1), round(y, 1)] for x, y in self.landmarks],
+            "emotion": self.emotion,
+            "basic": {k: round(v, 6) for k, v in self.basic.items()},
+            "emotions": {k: round(v, 6) for k, v in self.emotions.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """All faces of all inputs; every column has one entry a face.
+
+    ``len(result)`` is the number of faces, ``result[0]`` a `Face`, ``result[mask]`` a smaller `Result`.
+    """
+
+    labels: tuple[str, ...]
+    """The b basic emotions, in the model's order."""
+    basic: NDArray[np.float32]
+    """(n, b) probabilities, rows sum to 1."""
+    box: NDArray[np.float32]
+    """(n, 4) x0 y0 x1 y1 in pixels."""
+    score: NDArray[np.float32]
+    """(n,) detection score, 0..1."""
+    landmarks: NDArray[np.float32]
+    """(n, 5, 2) pixels; NaN where the picture was given as a crop."""
+    source: NDArray[np.int64]
+    """(n,) index into `inputs`."""
+    inputs: tuple[Input, ...]
+    """Every input in the order given, also those without a face and those that failed."""
+    embedding: NDArray[np.float32] | None = None
+    """(n, e) where the model has one."""
+
+    def __post_init__(self) -> None:
+        n, b = len(self.source), len(self.labels)
+        shapes = {"basic": (n, b), "box": (n, 4), "score": (n,), "landmarks": (n, 5, 2)}
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ArgumentError(f"{name} has shape {getattr(self, name).shape}; {n} faces need {shape}")
+        if self.embedding is not None and len(self.embedding) != n:
+            raise ArgumentError(f"embedding has {len(self.embedding)} rows for {n} faces")
+        if n and (self.source.min() < 0 or self.source.max() >= len(self.inputs)):
+            raise ArgumentError(f"source must lie in 0..{len(self.inputs) - 1}, the indices of the inputs")
+        if n and not np.allclose(self.basic.sum(1), 1, atol=1e-3):
+            raise ArgumentError("basic must have rows that sum to 1")
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, rows: int | slice | NDArray[Any] | list[int]) -> Any:
+        """Return one `Face` (an integer) or the `Result` of a slice, a mask or an index array."""
+        if isinstance(rows, (int, np.integer)):
+            return self._face(int(rows))
+        if isinstance(rows, list):
+            rows = np.asarray(rows, np.int64)
+        return Result(
+            self.labels,
+            self.basic[rows],
+            self.box[rows],
+            self.score[rows],
+            self.landmarks[rows],
+            self.source[rows],
+            self.inputs,
+            None if self.embedding is None else self.embedding[rows],
+        )
+
+    def __iter__(self) -> Iterator[Face]:
+        return (self._face(row) for row in range(len(self)))
+
+    @property
+    def emotion(self) -> tuple[str, ...]:
+        """The most probable emotion of each face."""
+        return tuple(self.labels[k] for k in self.basic.argmax(1))
+
+    @property
+    def failed(self) -> tuple[Input, ...]:
+        """The inputs that could not be read."""
+        return tuple(entry for entry in self.inputs if entry.status != "ok")
+
+    def _face(self, row: int) -> Face:
+        basic = {name: float(p) for name, p in zip(self.labels, self.basic[row], strict=True)}
+        points = self.landmarks[row]
+        x0, y0, x1, y1 = (float(v) for v in self.box[row])
+        return Face(
+            box=(x0, y0, x1, y1),
+            score=float(self.score[row]),
+            landmarks=() if np.isnan(points).any() else tuple((float(x), float(y)) for x, y in points),
+            emotion=max(basic, key=basic.__getitem__),
+            basic=basic,
+            emotions=dict(sorted(basic.items(), key=lambda item: -item[1])),
+            source=int(self.source[row]),
+        )
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return one plain dictionary a face, with the name of its picture under ``source``."""
+        return [{"source": self.inputs[face.source].name, **face.to_dict()} for face in self]
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return a JSON array with an object an *input*: ``{"source", "status", "message", "faces"}``."""
+        faces: list[list[dict[str, Any]]] = [[] for _ in self.inputs]
+        for face in self:
+            faces[face.source].append(face.to_dict())
+        tree = [
+            {"source": entry.name, "status": entry.status, "message": entry.message, "faces": found}
+            for entry, found in zip(self.inputs, faces, strict=True)
+        ]
+        return json.dumps(tree, indent=indent, ensure_ascii=False)
+
+    def to_columns(self) -> dict[str, list[Any]]:
+        """Return a flat table as columns: source, status, box, score, emotion, one column an emotion.
+
+        An input without a face, or that failed, has one row with empty cells, so nothing is lost.
+        """
+        names = ["source", "status", "x0", "y0", "x1", "y1", "score", "emotion", *self.labels]
+        columns: dict[str, list[Any]] = {name: [] for name in names}
+        rows_of: list[list[int]] = [[] for _ in self.inputs]
+        for row, index in enumerate(self.source):
+            rows_of[index].append(row)
+        emotion = self.emotion
+        for entry, rows in zip(self.inputs, rows_of, strict=True):
+            status = entry.status if entry.status != "ok" or rows else "no face"
+            for row in rows:
+                numbers = [*self.box[row].tolist(), float(self.score[row])]
+                values = [entry.name, status, *numbers, emotion[row], *self.basic[row].tolist()]
+                for name, value in zip(names, values, strict=True):
+                    columns[name].append(value)
+            if not rows:
+                for name in names:
+                    columns[name].append({"source": entry.name, "status": status}.get(name))
+        return columns
+
+    def to_csv(self) -> str:
+        """Return the table of `to_columns` as CSV text."""
+        columns = self.to_columns()
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        for row in zip(*columns.values(), strict=True):
+            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
+        return text.getvalue()
+
+    def to_table(self) -> Any:
+        """Return the table of `to_columns` as a pandas DataFrame.
+
+        Raises
+        ------
+        MissingExtraError
+            pandas is not installed; `to_columns` gives the same without it.
+        """
+        return need("pandas", "pandas").DataFrame(self.to_columns())

@@ -1,0 +1,1 @@
+"""Training recognisers: settings, augmentation, the network, the loop, export (extra ``[train]``)."""
