@@ -42,18 +42,19 @@ PICKLES = {  # sha256 of mtcnn/assets/weights/*.lz4 in the wheel
     "onet": "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
 }
 POOLS = {"pnet": (2, 0, 0), "rnet": (3, 3, 0), "onet": (3, 3, 2, 0)}  # max-pool window after each convolution
-WINDOW = {"pnet": ("h", "w"), "rnet": (24, 24), "onet": (48, 48)}
+WINDOW: dict[str, tuple[str | int, ...]] = {"pnet": ("h", "w"), "rnet": (24, 24), "onet": (48, 48)}
 OPSET, IR_VERSION = 17, 8
 FOLDER = Path(__file__).resolve().parents[1] / "src" / "pyfer" / "weights" / "mtcnn"
 
 SOURCE = """\
 Where these files are from
 ==========================
-Networks: PNet, RNet and ONet of MTCNN. K. Zhang, Z. Zhang, Z. Li, Y. Qiao: "Joint Face Detection and Alignment
-using Multi-task Cascaded Convolutional Networks", IEEE Signal Processing Letters 23(10), 2016.
-Weights:  the wheel mtcnn {version} on PyPI (https://github.com/ipazc/mtcnn, Ivan de Paz Centeno, MIT: see LICENSE).
-Made by:  scripts/build_mtcnn.py (numbers unchanged but for two exact rewritings: the pixels' (x - 127.5) / 128
-          is inside the first convolution, and PReLU is written as a x + (1 - a) max(x, 0)).
+Networks: PNet, RNet and ONet of MTCNN. K. Zhang, Z. Zhang, Z. Li, Y. Qiao: "Joint Face Detection and
+          Alignment using Multi-task Cascaded Convolutional Networks", IEEE Signal Processing Letters 2016.
+Weights:  the wheel mtcnn {version} on PyPI (https://github.com/ipazc/mtcnn, MIT: see LICENSE).
+Made by:  scripts/build_mtcnn.py (numbers unchanged but for three exact rewritings: (x - 127.5) / 128 is
+          inside the first convolution, PReLU is written as a x + (1 - a) max(x, 0), and the two-class
+          softmax as the logistic function of the difference).
 
 sha256 of the wheel's files
 {pickles}
@@ -66,7 +67,7 @@ Array = npt.NDArray[np.float32]
 
 
 class Graph:
-    """A small ONNX graph under construction: nodes, constants, and names given in order."""
+    """A small ONNX graph under construction: nodes and constants, named in order."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -79,7 +80,7 @@ class Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype), name))
         return name
 
-    def op(self, kind: str, *inputs: str, name: str | None = None, **attributes: object) -> str:
+    def op(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
         """Append a node and return the name of its output."""
         output = name or f"{kind.lower()}{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
@@ -112,9 +113,9 @@ def pad(array: Array, axis: int, size: int) -> Array:
 def convolution(graph: Graph, x: str, layer: list[Array], width: int) -> tuple[str, int]:
     """Append convolution and PReLU for the Keras arrays kernel (k, k, in, out), bias, slopes.
 
-    PReLU is written as ``a x + (1 - a) max(x, 0)`` with per-channel (depthwise) convolutions, and channels are
-    padded with zeros to a multiple of 16: onnxruntime then keeps the whole network in its blocked channel
-    layout, which makes it two to three times faster than with its PRelu operator.
+    PReLU is written as ``a x + (1 - a) max(x, 0)`` with per-channel (depthwise) convolutions, and channels
+    are padded with zeros to a multiple of 16: onnxruntime then keeps the whole network in its blocked
+    channel layout, which makes it two to three times faster than with its PRelu operator.
 
     Returns the output's name and its number of channels, `width` being that of `x`.
     """
@@ -122,10 +123,9 @@ def convolution(graph: Graph, x: str, layer: list[Array], width: int) -> tuple[s
     out = -(-len(bias) // 16) * 16
     kernel = pad(pad(kernel, 1, width), 0, out)
     y = graph.affine(x, kernel, pad(bias, 0, out))
-    slope = pad(slope, 0, out).reshape(-1, 1, 1, 1)
-    none = np.zeros(out, np.float32)
-    linear = graph.affine(y, slope, none, group=out)
-    positive = graph.affine(graph.op("Relu", y), 1 - slope, none, group=out)
+    factor, none = pad(slope, 0, out).reshape(-1, 1, 1, 1), np.zeros(out, np.float32)
+    linear = graph.affine(y, factor, none, group=out)
+    positive = graph.affine(graph.op("Relu", y), 1 - factor, none, group=out)
     return graph.op("Add", linear, positive), out
 
 
@@ -142,7 +142,7 @@ def trunk(graph: Graph, name: str, weights: list[Array]) -> tuple[str, int]:
     for index, pool in enumerate(POOLS[name]):
         layer = weights[3 * index : 3 * index + 3]
         x, width = convolution(graph, x, normalised(layer) if index == 0 else layer, width)
-        if pool:  # Keras "same" pads at the end only, as ceil_mode does; where it says "valid" nothing is over
+        if pool:  # "same" pads at the end only, as ceil_mode does; where Keras has "valid" nothing is over
             x = graph.op("MaxPool", x, kernel_shape=[pool, pool], strides=[2, 2], ceil_mode=1)
     return x, width
 
@@ -150,8 +150,8 @@ def trunk(graph: Graph, name: str, weights: list[Array]) -> tuple[str, int]:
 def heads(name: str, weights: list[Array]) -> tuple[Array, Array]:
     """Join the last layers: columns box (4), logit of face against no face (1), landmarks (10, ONet only).
 
-    The two-class softmax is the logistic function of the logits' difference. Keras has the landmarks as five x,
-    then five y; here they become x, y pairs. It also lists ONet's landmarks before its classes.
+    The two-class softmax is the logistic function of the logits' difference. Keras has the landmarks as
+    five x, then five y; here they become x, y pairs. It also lists ONet's landmarks before its classes.
     """
     arrays = [a.reshape(-1, a.shape[-1]) for a in weights]
     kernels, biases = arrays[0::2], [b[0] for b in arrays[1::2]]
@@ -181,7 +181,7 @@ def build_dense(graph: Graph, name: str, weights: list[Array]) -> None:
     x, width = trunk(graph, name, weights)
     first = 3 * len(POOLS[name])
     kernel, bias, slope = weights[first : first + 3]
-    # Keras flattens 3x3 maps as (x, y, channel), a heritage of the transposed Caffe networks; ONNX as (channel, y, x)
+    # Keras flattens the 3x3 maps as (x, y, channel), a heritage of Caffe; ONNX as (channel, y, x)
     kernel = kernel.reshape(3, 3, width, -1).transpose(2, 1, 0, 3).reshape(9 * width, -1)
     x = graph.affine(graph.op("Flatten", x), kernel, bias)
     x = graph.op("PRelu", x, graph.constant(slope))
@@ -221,7 +221,7 @@ def build(name: str, weights: list[Array]) -> bytes:
 
 def main() -> None:
     """Build the three networks and write them with SOURCE and LICENSE."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description="Build MTCNN's networks from the installed mtcnn wheel.")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to (default: %(default)s)")
     out: Path = parser.parse_args().out
     wheel = distribution(WHEEL)
@@ -234,7 +234,8 @@ def main() -> None:
         (out / f"{name}.onnx").write_bytes(data)
         networks[name] = hashlib.sha256(data).hexdigest()
     listed = ["\n".join(f"{h}  {n}" for n, h in table.items()) for table in (PICKLES, networks)]
-    (out / "SOURCE").write_text(SOURCE.format(version=VERSION, pickles=listed[0], networks=listed[1]), "utf-8")
+    source = SOURCE.format(version=VERSION, pickles=listed[0], networks=listed[1])
+    (out / "SOURCE").write_text(source, "utf-8")
     licences = [f for f in wheel.files or () if f.name == "LICENSE"]
     (out / "LICENSE").write_text(licences[0].read_text(encoding="utf-8"), "utf-8")
     print(listed[1])

@@ -144,8 +144,8 @@ def draw_faces(features: ArrayLike, *, size: int = 48, seed: int = 0) -> NDArray
         rng = np.random.default_rng([seed, k])
         person = _Person.drawn(rng)
         sheet = Image.new("RGB", (side, side), person.backdrop)
-        shift = rng.uniform(-0.05, 0.05, 2) * side
-        half_height = rng.uniform(0.40, 0.46) * side
+        shift = rng.uniform(-0.03, 0.03, 2) * side
+        half_height = rng.uniform(0.42, 0.46) * side
         _draw_face(sheet, (side / 2 + shift[0], side / 2 + shift[1]), half_height, person, row)
         crops[k] = _lit(np.asarray(sheet.reduce(_OVERSAMPLE)), rng)
     return crops
@@ -243,7 +243,7 @@ class _Person:
             brow=rng.uniform(0.055, 0.085),
             mouth_y=rng.uniform(0.50, 0.55),
             side=int(rng.choice((-1, 1))),
-            tilt=float(np.clip(rng.normal(0, 0.07), -0.2, 0.2)),
+            tilt=float(np.clip(rng.normal(0, 0.05), -0.15, 0.15)),
         )
 
 

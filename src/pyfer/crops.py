@@ -414,7 +414,7 @@ def _check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
 
 
 def _check_integer(name: str, value: object, low: int, high: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+    if not isinstance(value, int) or not low <= value <= high:
         raise ArgumentError(f"{name}={value!r} must be a whole number of {low}..{high}")
 
 

@@ -56,7 +56,9 @@ class FaceData:
                 raise DataError(f"{name} has {len(column)} rows for {n} images; they must be equal")
         for head, target in self.targets.items():
             if target.shape[1] != len(self.labels[head]):
-                raise DataError(f"targets[{head!r}] has {target.shape[1]} columns, labels {self.labels[head]}")
+                raise DataError(
+                    f"targets[{head!r}] has {target.shape[1]} columns, labels {self.labels[head]}"
+                )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -86,9 +88,14 @@ Reader = Callable[[Path, Options], FaceData]
 _READERS: dict[str, Reader] = {}
 
 
-def register(name: str, reader: Reader) -> None:
-    """Make `reader` known as `name` (the word before the colon)."""
+EXAMPLES: dict[str, str] = {}
+"""Reader -> a line that shows its options."""
+
+
+def register(name: str, reader: Reader, example: str = "") -> None:
+    """Make `reader` known as `name` (the word before the colon), with an example for ``pyfer data list``."""
     _READERS[name] = reader
+    EXAMPLES[name] = example
 
 
 def readers() -> tuple[str, ...]:
@@ -126,14 +133,14 @@ def concatenate(parts: list[FaceData]) -> FaceData:
     for part in parts:
         for head, names in part.labels.items():
             if names != labels[head]:
-                raise DataError(f"head {head!r} has labels {names} in one data set, {labels[head]} in another")
+                raise DataError(
+                    f"head {head!r} has labels {names} in one data set, {labels[head]} in another"
+                )
     shapes = {part.images.shape[1:] for part in parts}
     if len(shapes) != 1:
         raise DataError(f"pictures have different shapes {sorted(shapes)}; join data sets of one shape")
     targets = {
-        head: np.concatenate(
-            [p.targets.get(head, np.zeros((len(p), len(names)), np.float32)) for p in parts]
-        )
+        head: np.concatenate([p.targets.get(head, np.zeros((len(p), len(names)), np.float32)) for p in parts])
         for head, names in labels.items()
     }
     return FaceData(
@@ -323,6 +330,11 @@ def _read_cartoon(path: Path, options: Options) -> FaceData:
     )
 
 
-register("fer2013plus", _read_fer2013plus)
-register("ckplus", _read_ckplus)
-register("cartoon", _read_cartoon)
+register(
+    "fer2013plus",
+    _read_fer2013plus,
+    "fer2013plus:FOLDER?split=Training|PublicTest|PrivateTest|all&labels=both|ferplus|fer2013"
+    "&leaks=drop|keep&blends=keep|drop|only",
+)
+register("ckplus", _read_ckplus, "ckplus:FOLDER?neutral=0|1")
+register("cartoon", _read_cartoon, "cartoon:?n=400&seed=0&size=48")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pyfer.datasets import FaceData
 from pyfer.errors import ArgumentError
-from pyfer.models import softmax
+from pyfer.models import Model, softmax
 
 Floats = NDArray[np.floating]
 
@@ -130,3 +131,49 @@ def fit_temperature(logits: Floats, targets: Floats) -> float:
         else:
             low = a
     return float(np.exp((low + high) / 2))
+
+
+def evaluate(model: Model, data: FaceData, *, head: str | None = None, flip: bool = False) -> Scores:
+    """Score a model on the labelled faces of a data set.
+
+    Parameters
+    ----------
+    model
+        A loaded model.
+    data
+        Face crops with labels. A face's truth is the label with more than half of its share; faces
+        without one are left out.
+    head
+        Head of the data's labels to score; None takes the only one, or the first.
+    flip
+        Average the probabilities of each crop and its mirror image (twice the cost).
+
+    Notes
+    -----
+    The model's head of the same name speaks, or its default head. Labels that the data set does not have are
+    ruled out (their probability goes to the others), so all models are judged on the same question.
+
+    Raises
+    ------
+    ArgumentError
+        The data set has a label that the model does not know.
+    """
+    head = head or next(iter(data.labels))
+    data = data.labelled(head)
+    labels = data.labels[head]
+    names = [h.name for h in model.spec.heads]
+    speaker = model.spec.head(head if head in names else None)
+    unknown = [name for name in labels if name not in speaker.labels]
+    if unknown:
+        raise ArgumentError(
+            f"model {model.name!r} does not know the labels {', '.join(unknown)} of this data set"
+        )
+    p = model(data.images).probabilities[speaker.name]
+    if flip:
+        mirrored = np.ascontiguousarray(data.images[:, :, ::-1])
+        p = (p + model(mirrored).probabilities[speaker.name]) / 2
+    p = p[:, [speaker.labels.index(name) for name in labels]]
+    p = p / p.sum(1, keepdims=True)
+    target = data.targets[head]
+    clear = target.max(1) > 0.5
+    return score(p[clear], target[clear].argmax(1).astype(np.int64), labels)

@@ -41,12 +41,12 @@ class Faces:
         float32 (n,) in [0, 1], the detector's belief.
     landmarks
         float32 (n, 5, 2), x y in pixels: left eye, right eye, nose, left and right mouth corner *as seen in
-        the picture* (in an upright face, left has the smaller x).
+        the picture* (in an upright face, left has the smaller x). NaN where they are not known.
 
     Raises
     ------
     ArgumentError
-        Wrong shapes or lengths, values that are not finite, scores out of range, boxes without area.
+        Wrong shapes or lengths, infinite values, scores out of range, boxes without area.
     """
 
     box: Array
@@ -59,7 +59,7 @@ class Faces:
             column = np.asarray(getattr(self, name), np.float32)
             if column.shape != shape:
                 raise ArgumentError(f"{name} has shape {column.shape}, must be {shape} for {count} faces")
-            if not np.isfinite(column).all():
+            if np.isinf(column).any() or (name != "landmarks" and np.isnan(column).any()):
                 raise ArgumentError(f"{name} holds a value that is not finite")
             object.__setattr__(self, name, column)
         if ((self.score < 0) | (self.score > 1)).any():
@@ -82,7 +82,8 @@ class Faces:
     @classmethod
     def empty(cls) -> Faces:
         """Return no face."""
-        return cls(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 5, 2)))  # type: ignore[arg-type]
+        kind = np.float32
+        return cls(np.zeros((0, 4), kind), np.zeros(0, kind), np.zeros((0, 5, 2), kind))
 
     def largest(self) -> Faces:
         """Return the face with the largest box alone, or no face if there is none."""
@@ -91,7 +92,8 @@ class Faces:
     @property
     def area(self) -> Array:
         """Areas of the boxes (n,), in square pixels."""
-        return np.prod(self.box[:, 2:] - self.box[:, :2], axis=1)
+        side = self.box[:, 2:] - self.box[:, :2]
+        return side[:, 0] * side[:, 1]
 
 
 class Detector(Protocol):
@@ -112,10 +114,10 @@ class Mtcnn:
     Parameters
     ----------
     smallest
-        Least size of a face in pixels, the geometric mean of its width and height; about 12 times more work
-        for a third of it. ``None``: 0.045 of the geometric mean of the picture's width and height (25 px at
-        640x480), but at least 20 px, which makes the cost the same for pictures of all sizes. Sizes below
-        0.012 of the picture are raised to it to bound the cost.
+        Least size of a face in pixels, about the mean of its width and height; half the size is four
+        times the work. ``None``: 0.045 of the geometric mean of the picture's width and height (25 px at
+        640x480) but at least 20 px, so pictures of all sizes cost the same. Less than 0.012 of that mean
+        is raised to it, to bound the cost.
     score
         Least score of a face, between 0 and 1. 0.8 finds blurred and half hidden faces, 0.95 only clear ones.
     threads
@@ -151,7 +153,8 @@ class Mtcnn:
 class YuNet:
     """YuNet by way of OpenCV: faster in crowds, but its file does not come with the package.
 
-    W. Wu, H. Peng, S. Yu: "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 2023.
+    W. Wu, H. Peng, S. Yu: "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research
+    2023.
     Boxes are clipped to the picture, landmarks are not. The largest face comes first.
 
     Parameters
@@ -178,7 +181,7 @@ class YuNet:
         if longest < 32:
             raise ArgumentError(f"longest={longest!r} must be at least 32 pixels")
         if not Path(path).is_file():
-            raise ModelError(f"{path} is not a file: download YuNet from https://github.com/opencv/opencv_zoo")
+            raise ModelError(f"{path} is not a file: YuNet's is at https://github.com/opencv/opencv_zoo")
         try:
             self._network: Any = cv2.FaceDetectorYN.create(str(path), "", (320, 320), score)
         except cv2.error as error:
@@ -223,7 +226,7 @@ def _sorted(image: Pixels, box: Array, score: Array, landmarks: Array) -> Faces:
 # Where FER2013's crops have the landmarks, in fractions of the crop's side. Made by
 #   python scripts/estimate_template.py ../shared/data/fer2013plus
 TEMPLATE: npt.NDArray[np.float64] = np.array(
-    [[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float64
+    [[0.3146, 0.3862], [0.6854, 0.3862], [0.5, 0.6004], [0.3474, 0.7805], [0.6526, 0.7805]]
 )
 TEMPLATE.setflags(write=False)
 
@@ -257,14 +260,126 @@ def align(
     """
     _check(image)
     _check_size(size)
-    matrix = similarity(landmarks, np.asarray(template, np.float64) * size)
+    return _crops(image, similarity(landmarks, np.asarray(template, np.float64) * size), size)
+
+
+def crop_box(image: Pixels, box: npt.NDArray[np.floating], size: int, *, margin: float = 0.0) -> Pixels:
+    """Return square crops around boxes, for recognisers that were trained without alignment.
+
+    Parameters
+    ----------
+    image
+        uint8 (h, w, 3) RGB; its edge pixels are repeated outside.
+    box
+        (n, 4): x0 y0 x1 y1 in pixels. The square has the box's centre and its longer side.
+    size
+        Side of the crops, pixels.
+    margin
+        Added on every side, in fractions of the longer side; may be negative, above -0.5.
+
+    Returns
+    -------
+    uint8 (n, size, size, 3).
+    """
+    _check(image)
+    _check_size(size)
+    box = np.asarray(box, np.float64)
+    if box.ndim != 2 or box.shape[1] != 4 or not (box[:, 2:] > box[:, :2]).all():
+        raise ArgumentError(f"box of shape {box.shape} must be (n, 4): x0 y0 x1 y1 with x0 < x1 and y0 < y1")
+    if not margin > -0.5:
+        raise ArgumentError(f"margin={margin!r} must be above -0.5")
+    scale = size / ((box[:, 2:] - box[:, :2]).max(axis=1) * (1 + 2 * margin))
+    shift = size / 2 - scale[:, None] * (box[:, :2] + box[:, 2:]) / 2
+    matrix = np.zeros((len(box), 2, 3))
+    matrix[:, 0, 0] = matrix[:, 1, 1] = scale
+    matrix[:, :, 2] = shift
+    return _crops(image, matrix, size)
+
+
+def _crops(image: Pixels, matrix: npt.NDArray[np.float64], size: int) -> Pixels:
+    """Return the crops (n, size, size, 3) that similarities (n, 2, 3), picture to crop, see."""
     crops = np.empty((len(matrix), size, size, 3), np.uint8)
     if not len(matrix):
         return crops
-    ratio = 1 / np.hypot(matrix[:, 0, 0], matrix[:, 1, 0])  # pixels of the picture for one of the crop
-    levels = [np.asarray(level) for level in mtcnn.halvings(Image.fromarray(image))]
-    half = np.minimum(np.log2(np.maximum(ratio, 1)).astype(int), len(levels) - 1)
-    for crop, forward, level, pixels in zip(crops, matrix, half, ratio / 2.0**half, strict=True):
-        fine = max(1, int(np.ceil(2 * pixels))) if pixels > 1 else 1  # samples for each pixel and axis
-        crop[:] = _sampled(levels[level], forward / 2.0**level, size, fine)
+    scale = np.hypot(matrix[:, 0, 0], matrix[:, 1, 0])  # crop pixels for one of the picture
+    levels = [image, *(np.asarray(p) for p in mtcnn.halvings(Image.fromarray(image))[1:])]
+    # two to four pixels of the halving for one of the crop: coarser is faster, but softer than FER2013
+    half = np.minimum(np.log2(np.maximum(0.5 / scale, 1)).astype(int), len(levels) - 1)
+    for crop, forward, level in zip(crops, matrix, half, strict=True):
+        crop[:] = _sampled(levels[level], forward * [2.0**level, 2.0**level, 1], size)
     return crops
+
+
+def similarity(source: npt.NDArray[np.floating], target: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return the rotations, scales and shifts that move points closest to `target`, in least squares.
+
+    S. Umeyama: "Least-squares estimation of transformation parameters between two point patterns", IEEE
+    PAMI 1991; in the plane it is linear regression of complex numbers.
+
+    Parameters
+    ----------
+    source
+        (n, k, 2) points, such as landmarks.
+    target
+        (k, 2) points.
+
+    Returns
+    -------
+    float64 (n, 2, 3): ``target = matrix[:, :2] @ source + matrix[:, 2]``.
+    """
+    source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    if target.ndim != 2 or target.shape[1] != 2 or source.shape[1:] != target.shape:
+        raise ArgumentError(f"landmarks have shape {source.shape}, must be (n, 5, 2) for a template (5, 2)")
+    z, w = source @ [1, 1j], target @ [1, 1j]
+    centred = z - z.mean(axis=1, keepdims=True)
+    spread = (np.abs(centred) ** 2).sum(axis=1)
+    if not (np.isfinite(spread).all() and (spread > 0).all()):
+        raise ArgumentError("landmarks must be finite, and the five of a face must not all coincide")
+    turn = (centred.conj() * (w - w.mean())).sum(axis=1) / spread
+    shift = w.mean() - turn * z.mean(axis=1)
+    rows = [[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]]
+    return np.moveaxis(np.array(rows), 2, 0)
+
+
+def crop_whole(image: Pixels, size: int) -> Pixels:
+    """Return a picture that is a face crop already as uint8 (size, size, 3).
+
+    The aspect ratio of `image` uint8 (h, w, 3) stays; the shorter side is filled up with edge pixels.
+    """
+    _check(image)
+    _check_size(size)
+    height, width = image.shape[:2]
+    longest = max(height, width)
+    inner = max(1, round(width * size / longest)), max(1, round(height * size / longest))
+    picture = Image.fromarray(image).resize(inner, Image.Resampling.BILINEAR, reducing_gap=3.0)
+    left, top = (size - inner[0]) // 2, (size - inner[1]) // 2
+    pads = ((top, size - inner[1] - top), (left, size - inner[0] - left), (0, 0))
+    square: Pixels = np.pad(np.asarray(picture), pads, mode="edge")
+    return square
+
+
+def _check_size(size: int) -> None:
+    if size < 1:
+        raise ArgumentError(f"size={size!r} must be a positive integer")
+
+
+def _sampled(image: Pixels, matrix: npt.NDArray[np.float64], size: int) -> Pixels:
+    """Return the crop (size, size, 3) that `matrix` (2, 3), picture to crop, sees; edges are repeated."""
+    height, width = image.shape[:2]
+    (a, _, x), (b, _, y) = matrix
+    square = a * a + b * b
+    # samples per crop pixel and axis: at most one picture pixel apart; 16 bounds the cost of absurd landmarks
+    fine = int(min(max(1, np.ceil(1 / np.sqrt(square))), 16))
+    step = (np.arange(size * fine) + 0.5) / fine
+    dx, dy = step[None, :] - x, step[:, None] - y
+    column = np.clip((a * dx + b * dy) / square - 0.5, 0, width - 1)
+    row = np.clip((a * dy - b * dx) / square - 0.5, 0, height - 1)
+    c, r = column.astype(np.intp), row.astype(np.intp)
+    u, v = (column - c).astype(np.float32)[..., None], (row - r).astype(np.float32)[..., None]
+    flat, here = image.reshape(-1, 3), r * width + c  # one index for both axes takes half the time of two
+    right, below = (c < width - 1).astype(np.intp), np.where(r < height - 1, width, 0)
+    upper = flat.take(here, 0) * (1 - u) + flat.take(here + right, 0) * u
+    lower = flat.take(here + below, 0) * (1 - u) + flat.take(here + below + right, 0) * u
+    samples = upper * (1 - v) + lower * v
+    means: Array = samples.reshape(size, fine, size, fine, 3).mean(axis=(1, 3))
+    return np.rint(means).astype(np.uint8)

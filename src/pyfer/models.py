@@ -71,11 +71,15 @@ class Head:
         if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
             raise ModelError(f"head {self.name!r}: labels={self.labels} must be two or more different names")
         if self.activation not in ("logits", "probabilities"):
-            raise ModelError(f"head {self.name!r}: activation={self.activation!r} must be logits or probabilities")
+            raise ModelError(
+                f"head {self.name!r}: activation={self.activation!r} must be logits or probabilities"
+            )
         if not self.temperature > 0:
             raise ModelError(f"head {self.name!r}: temperature={self.temperature} must be above 0")
         if self.prior and (len(self.prior) != len(self.labels) or min(self.prior) <= 0):
-            raise ModelError(f"head {self.name!r}: prior={self.prior} must have one value above 0 for each label")
+            raise ModelError(
+                f"head {self.name!r}: prior={self.prior} must have one value above 0 for each label"
+            )
 
     def probabilities(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (n, c) rows that sum to 1 from the network's raw output (n, c)."""
@@ -146,7 +150,9 @@ class Model:
         self.spec = read_spec(self.folder)
         path = self.folder / self.spec.file
         if not path.is_file():
-            raise ModelError(f"model {str(self.folder)!r} lacks {self.spec.file!r}, which its model.json names")
+            raise ModelError(
+                f"model {str(self.folder)!r} lacks {self.spec.file!r}, which its model.json names"
+            )
         if (found := sha256(path)) != self.spec.sha256:
             raise ModelError(
                 f"model {str(self.folder)!r} is damaged: {self.spec.file} has sha256 {found[:12]}..., "
@@ -181,7 +187,9 @@ class Model:
     def _run(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         names = self._outputs
         values = self._session.run(names, {self._input: self.spec.input(crops)})
-        return {n: np.asarray(v, np.float32).reshape(len(crops), -1) for n, v in zip(names, values, strict=True)}
+        return {
+            n: np.asarray(v, np.float32).reshape(len(crops), -1) for n, v in zip(names, values, strict=True)
+        }
 
     def _check_outputs(self) -> None:
         """One blank crop through the network: names, shapes and labels must fit, or the folder is refused."""

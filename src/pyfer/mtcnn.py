@@ -203,7 +203,7 @@ def squared(box: Array) -> Array:
 def windows(levels: list[Image.Image], box: Array, size: int) -> npt.NDArray[np.uint8]:
     """Cut square boxes (n, 4) out and scale them to uint8 (n, size, size, 3), gray outside the picture."""
     pixels = np.empty((len(box), size, size, 3), np.uint8)
-    # the halving that leaves one to two pixels for each one wanted: no aliasing, and the same cost for any face
+    # the halving that leaves one to two pixels for each one wanted: no aliasing, one cost for all faces
     ratio = np.maximum((box[:, 2] - box[:, 0]) / size, 1)
     half = np.minimum(np.log2(ratio).astype(int), len(levels) - 1)
     extents = (box / 2.0 ** half[:, None]).tolist()

@@ -100,9 +100,10 @@ def read(source: Source, *, limit_pixels: int = LIMIT_PIXELS) -> Picture:
         with _quiet_pillow():
             return _decode(source, "PIL image", limit_pixels)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        if len(source) == 0:
+        data = bytes(source)
+        if not data:
             raise SourceError("the bytes are empty: there is no picture in them", "empty")
-        return _from_stream(io.BytesIO(source), f"{len(source)} bytes", limit_pixels)
+        return _from_stream(io.BytesIO(data), f"{len(data)} bytes", limit_pixels)
     if isinstance(source, (str, os.PathLike)):
         with _open(source) as stream:
             return _from_stream(stream, os.fspath(source), limit_pixels)
@@ -133,9 +134,9 @@ def _open(source: str | os.PathLike[str]) -> IO[bytes]:
         return path.open("rb")
     except (FileNotFoundError, NotADirectoryError):
         raise SourceError(_missing(path, name), "missing") from None
+    except SourceError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        if isinstance(error, SourceError):
-            raise
         reason = getattr(error, "strerror", None) or str(error)
         raise SourceError(f"{name!r}: cannot be opened ({reason})", "unreadable") from error
 
@@ -165,7 +166,9 @@ def _from_stream(stream: IO[bytes], name: str, limit_pixels: int) -> Picture:
     with _quiet_pillow():
         try:
             image = _open_heic(stream, name) if kind == "HEIC" else Image.open(stream, formats=[kind])
-        except Exception as error:
+        except SourceError:
+            raise
+        except Exception as error:  # see `_decode`
             raise _damaged(name, kind, error) from error
         with image:
             return _decode(image, name, limit_pixels)
@@ -251,8 +254,6 @@ def _open_heic(stream: IO[bytes], name: str) -> Image.Image:
 
 def _damaged(name: str, kind: str, error: Exception) -> SourceError:
     """Return the error for a file that begins as format `kind` and cannot be opened or decoded."""
-    if isinstance(error, SourceError):
-        return error
     if isinstance(error, (Image.DecompressionBombError, MemoryError)):
         return SourceError(f"{name}: has too many pixels to decode; shrink it first", "too_large")
     if kind == "AVIF" and not ("avif" in features.modules and features.check("avif")):
@@ -312,12 +313,14 @@ def _decode(image: Image.Image, name: str, limit_pixels: int) -> Picture:
     if width * height == 0:
         raise SourceError(f"{name}: {width} x {height} pixels hold no picture", "empty")
     # Hostile files make decoders raise nearly anything (struct.error, IndexError, zlib.error, ...), and a
-    # batch must survive them all: this is the one place that catches every Exception.
+    # batch must survive them all: hence every Exception.
     try:
         image.load()
         picture = _rgb(image, name)
         method = _UPRIGHT.get(_orientation(image))
         return np.array(picture.transpose(method) if method is not None else picture)
+    except SourceError:
+        raise
     except Exception as error:
         raise _damaged(name, image.format or "", error) from error
 

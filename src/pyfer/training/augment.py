@@ -10,12 +10,14 @@ import io
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from pyfer.crops import STANDARD_FLOOR
+from pyfer.crops import STANDARD_FLOOR, luma
 from pyfer.training.settings import AugmentSettings
 
 Targets = Mapping[str, Tensor]
@@ -67,6 +69,19 @@ def augment(
     x = standard(x.clamp(0, 1))
     x = _erase(x, settings.erasing, generator)
     return _mix(x, dict(targets), settings, generator)
+
+
+def preview(images: NDArray[np.uint8], settings: AugmentSettings, seed: int) -> NDArray[np.uint8]:
+    """Return gray crops (n, s, s) as training sees them, brought back to 0..255 for the eye.
+
+    Faces that are mixed with another are mixed within these n.
+    """
+    generator = Generator().manual_seed(seed)
+    crops = torch.from_numpy(luma(images) if images.ndim == 4 else images)
+    parts = [augment(part, {}, crops.shape[-1], settings, generator)[0] for part in crops.split(8)]
+    x = torch.cat(parts)[:, 0]
+    low, high = x.amin((1, 2), keepdim=True), x.amax((1, 2), keepdim=True)
+    return np.asarray(((x - low) / (high - low).clamp(min=1e-6) * 255).to(torch.uint8))
 
 
 def _uniform(n: int, generator: Generator, low: float, high: float) -> Tensor:

@@ -200,7 +200,9 @@ def _check_heads(settings: Settings, data: FaceData, validation: FaceData) -> No
     for head in settings.loss.heads:
         for name, part in (("train", data), ("validation", validation)):
             if head not in part.targets:
-                raise TrainingError(f"loss.heads names {head!r}, but the {name} data has {list(part.targets)}")
+                raise TrainingError(
+                    f"loss.heads names {head!r}, but the {name} data has {list(part.targets)}"
+                )
         if data.labels[head] != validation.labels[head]:
             raise TrainingError(f"head {head!r} has other labels in the validation data")
 
@@ -256,7 +258,10 @@ def _step(
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         output = run.network(x)
     loss = torch.stack(
-        [w * soft_cross_entropy(output[h], y[h], settings.loss.smoothing) for h, w in settings.loss.heads.items()]
+        [
+            w * soft_cross_entropy(output[h], y[h], settings.loss.smoothing)
+            for h, w in settings.loss.heads.items()
+        ]
     ).sum()
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()

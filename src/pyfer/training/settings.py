@@ -108,6 +108,14 @@ class AugmentSettings:
 
 
 @dataclass(frozen=True)
+class ExportSettings:
+    """How the finished network is written."""
+
+    eight_bit: bool = True
+    """Round the convolutions to eight bits: a quarter of the size, 2 to 3 times as fast."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """One training run."""
 
@@ -122,6 +130,7 @@ class Settings:
     schedule: ScheduleSettings = ScheduleSettings()
     loss: LossSettings = field(default_factory=LossSettings)
     augment: AugmentSettings = AugmentSettings()
+    export: ExportSettings = ExportSettings()
 
     def __post_init__(self) -> None:
         s = self.schedule

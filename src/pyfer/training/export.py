@@ -1,0 +1,253 @@
+"""From a finished run to a model folder: ONNX, eight-bit weights, calibration, card. Checked at each step.
+
+Export refuses unless ONNX and torch agree on a sample, and unless the eight-bit network says the same as
+the float one nearly always. Temperatures are fitted on the validation data with the network that ships.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import pyfer
+from pyfer.crops import Preprocessing
+from pyfer.datasets import FaceData, concatenate, open_data
+from pyfer.errors import TrainingError
+from pyfer.evaluation import evaluate, fit_temperature
+from pyfer.files import replace_file, sha256
+from pyfer.models import Model
+from pyfer.training.loop import load_network, sampling_weights
+from pyfer.training.network import Network
+from pyfer.training.settings import Settings, to_dict
+
+AGREEMENT = 1e-3
+"""Largest difference between torch's and ONNX's float logits; rounding gives about 1e-5."""
+SAME_ANSWER = 0.97
+"""Least share of validation faces on which the eight-bit network names the same emotion as the float one."""
+_SAMPLE = 512  # training faces that show the eight-bit network the range of each layer
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What export made and how well the steps agree."""
+
+    folder: Path
+    difference: float
+    """Largest difference between torch's and ONNX's logits on a sample."""
+    same_answer: float
+    """Share of validation faces with the same answer after rounding to eight bits (1 without rounding)."""
+
+
+class _Outputs(nn.Module):
+    """The network with a tuple of outputs, as ONNX wants it."""
+
+    def __init__(self, network: Network, names: list[str]) -> None:
+        super().__init__()
+        self.network, self.names = network, names
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the named outputs in order."""
+        output = self.network(x)
+        return tuple(output[name] for name in self.names)
+
+
+def export(run: Path, folder: Path, *, card: str = "") -> Exported:
+    """Write the best network of the run in `run` as a model folder.
+
+    Parameters
+    ----------
+    run
+        Folder of a finished (or stopped) training run.
+    folder
+        Where the model folder is to be; replaced whole if it exists, and only when all checks passed.
+    card
+        Text of the model card (README.md); empty makes a plain one.
+
+    Raises
+    ------
+    TrainingError
+        The run has no network, or the exported network does not agree with the trained one.
+    """
+    network, settings, labels = load_network(run)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        train = concatenate([open_data(spec) for spec in settings.data.train])
+        validation = open_data(settings.data.validation)
+        names = [*labels, "embedding"]
+        target = work / "model.onnx"
+        _write_onnx(network, names, target, settings.schedule.sizes[-1][1])
+        _describe(target, settings, labels, train, {})
+        float_model = Model(work)
+        difference = _difference(network, float_model, validation)
+        same = 1.0
+        if settings.export.eight_bit:
+            before = float_model(validation.images)
+            _round_to_eight_bits(target, train, float_model.spec.input, settings.seed)
+            _describe(target, settings, labels, train, {})
+            after = Model(work)(validation.images)
+            head = next(iter(labels))
+            same = _same_answer(before.probabilities[head], after.probabilities[head])
+        _describe(target, settings, labels, train, _temperatures(Model(work), validation))
+        replace_file(work / "README.md", (card or _plain_card(Model(work), settings)).encode())
+        shutil.rmtree(folder, ignore_errors=True)
+        work.replace(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return Exported(folder, difference, same)
+
+
+def _write_onnx(network: Network, names: list[str], path: Path, size: int) -> None:
+    sample = torch.zeros(2, 1, size, size)
+    batch = torch.export.Dim("batch", min=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecated internals
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # and of torchvision, which is not needed
+        torch.onnx.export(
+            _Outputs(network, names).eval(),
+            (sample,),
+            str(path),
+            dynamo=True,
+            dynamic_shapes=({0: batch},),
+            input_names=["input"],
+            output_names=names,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _difference(network: Network, model: Model, data: FaceData) -> float:
+    """Return the largest difference of log-probabilities between torch and ONNX on 64 faces."""
+    crops = data.images[:64]
+    x = torch.from_numpy(np.asarray(model.spec.input(crops)))
+    with torch.no_grad():
+        theirs = network(x)
+    mine = model(crops)
+    difference = 0.0
+    for head, p in mine.probabilities.items():
+        expected = torch.log_softmax(theirs[head], 1).numpy()
+        difference = max(difference, float(np.abs(np.log(np.maximum(p, 1e-20)) - expected).max()))
+    if difference > AGREEMENT:
+        raise TrainingError(
+            f"the ONNX network differs from the trained one by {difference:.2g} (at most {AGREEMENT}); not exported"
+        )
+    return difference
+
+
+def _same_answer(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
+    same = float((before.argmax(1) == after.argmax(1)).mean())
+    if same < SAME_ANSWER:
+        raise TrainingError(
+            f"with eight-bit weights only {same:.1%} of the answers stay (at least {SAME_ANSWER:.0%}); "
+            "set export.eight_bit = false"
+        )
+    return same
+
+
+def _round_to_eight_bits(path: Path, train: FaceData, prepare: Preprocessing, seed: int) -> None:
+    """Replace the ONNX file by one with eight-bit convolutions (QDQ, per channel; Jacob et al. 2018)."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    rows = np.random.default_rng(seed).choice(len(train), min(_SAMPLE, len(train)), replace=False)
+    crops = train.images[rows]
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.batches: Iterator[dict[str, Any]] = iter(
+                [{"input": prepare(crops[k : k + 32])} for k in range(0, len(crops), 32)]
+            )
+
+        def get_next(self) -> dict[str, Any] | None:
+            return next(self.batches, None)
+
+    prepared = path.with_suffix(".prepared.onnx")
+    quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+    quantize_static(
+        str(prepared),
+        str(path),
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        op_types_to_quantize=["Conv"],  # the small dense layers cost nothing and decide the answer
+    )
+    prepared.unlink()
+
+
+def _temperatures(model: Model, validation: FaceData) -> dict[str, float]:
+    """Return head -> temperature, fitted on the validation faces with a clear label."""
+    output = model(validation.images)
+    found = {}
+    for head, p in output.probabilities.items():
+        target = validation.targets[head]
+        clear = target.max(1) > 0.5
+        truth = (target[clear] == target[clear].max(1, keepdims=True)).astype(np.float32)
+        found[head] = round(fit_temperature(np.log(np.maximum(p[clear], 1e-20)), truth), 4)
+    return found
+
+
+def _describe(
+    path: Path,
+    settings: Settings,
+    labels: dict[str, tuple[str, ...]],
+    train: FaceData,
+    temperatures: dict[str, float],
+) -> None:
+    """Write ``model.json`` beside the ONNX file."""
+    weights = sampling_weights(train.targets[next(iter(labels))], settings.data.rare_power).numpy()
+    heads = []
+    for head, names in labels.items():
+        seen = (train.targets[head] * weights[:, None]).sum(0)
+        prior = np.maximum(seen / seen.sum(), 1e-4)
+        heads.append(
+            {
+                "name": head,
+                "output": head,
+                "labels": list(names),
+                "activation": "logits",
+                "temperature": temperatures.get(head, 1.0),
+                "prior": [round(float(p), 5) for p in prior / prior.sum()],
+            }
+        )
+    size = settings.schedule.sizes[-1][1]
+    tree = {
+        "format": 1,
+        "name": settings.name,
+        "kind": settings.kind,
+        "file": path.name,
+        "sha256": sha256(path),
+        "window": 1,
+        "input": Preprocessing(size=size, color="gray", standard=True).to_dict(),
+        "crop": {"align": True},
+        "heads": heads,
+        "embedding": "embedding",
+        "about": {"made_by": f"pyfer {pyfer.__version__}", "training": to_dict(settings)},
+    }
+    replace_file(path.with_name("model.json"), (json.dumps(tree, indent=2) + "\n").encode())
+
+
+def _plain_card(model: Model, settings: Settings) -> str:
+    """Return a model card that says what the run knows about itself."""
+    lines = [f"# {model.name}", "", "Trained by `pyfer train` on:", ""]
+    lines += [f"- `{spec}`" for spec in settings.data.train]
+    lines += ["", f"Every choice and the calibration were made on `{settings.data.validation}`:", ""]
+    validation = open_data(settings.data.validation)
+    lines += ["| head | faces | accuracy | macro-recall | ECE |", "| --- | --- | --- | --- | --- |"]
+    for head in model.spec.heads:
+        s = evaluate(model, validation, head=head.name)
+        lines.append(f"| {head.name} | {s.n} | {s.accuracy:.3f} | {s.macro_recall:.3f} | {s.ece:.3f} |")
+    return "\n".join(lines) + "\n"
