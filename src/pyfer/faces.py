@@ -116,8 +116,8 @@ class Mtcnn:
     smallest
         Least size of a face in pixels, about the mean of its width and height; half the size is four
         times the work. ``None``: 0.045 of the geometric mean of the picture's width and height (25 px at
-        640x480) but at least 20 px, so pictures of all sizes cost the same. Less than 0.012 of that mean
-        is raised to it, to bound the cost.
+        640x480) but at least 20 px, so the networks cost the same for all pictures. Less than 0.012 of
+        that mean is raised to it, to bound the cost.
     score
         Least score of a face, between 0 and 1. 0.8 finds blurred and half hidden faces, 0.95 only clear ones.
     threads
@@ -151,7 +151,7 @@ class Mtcnn:
 
 
 class YuNet:
-    """YuNet by way of OpenCV: faster in crowds, but its file does not come with the package.
+    """YuNet by way of OpenCV: it finds more in crowds, but its file does not come with the package.
 
     W. Wu, H. Peng, S. Yu: "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research
     2023.

@@ -141,7 +141,8 @@ def _difference(network: Network, model: Model, data: FaceData) -> float:
         difference = max(difference, float(np.abs(np.log(np.maximum(p, 1e-20)) - expected).max()))
     if difference > AGREEMENT:
         raise TrainingError(
-            f"the ONNX network differs from the trained one by {difference:.2g} (at most {AGREEMENT}); not exported"
+            f"the ONNX network differs from the trained one by {difference:.2g} (at most {AGREEMENT});"
+            " not exported"
         )
     return difference
 

@@ -110,7 +110,7 @@ def train(settings: Settings, folder: Path, on_step: OnStep | None = None) -> li
         metrics: Metrics = {"epoch": run.epoch + 1, "loss": loss / steps}
         run.epoch += 1
         if run.epoch % schedule.validate_every == 0 or run.epoch == schedule.epochs:
-            metrics |= validate(run.average, validation, precision(schedule, device))
+            metrics |= validate(run.average, validation, precision(schedule, device), schedule.sizes[-1][1])
             _keep_best(run, metrics, folder)
         metrics["seconds"] = time.perf_counter() - started
         history.append(metrics)
@@ -143,12 +143,13 @@ def precision(schedule: ScheduleSettings, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if schedule.precision == "bfloat16" else torch.float32
 
 
-def validate(network: Network, data: FaceData, dtype: torch.dtype) -> Metrics:
+def validate(network: Network, data: FaceData, dtype: torch.dtype, size: int) -> Metrics:
     """Return accuracy, macro-recall and log-loss of each head, and their summary ``score``.
 
-    The truth of a face is the label that holds more than half of its votes; others are left out.
+    The crops have the `size` of the last epochs, so early validations of small crops look worse than they
+    are. The truth of a face is the label that holds more than half of its votes; others are left out.
     """
-    logits = predict_logits(network, data, dtype)
+    logits = predict_logits(network, data, dtype, size)
     metrics: Metrics = {}
     for head, z in logits.items():
         target = data.targets[head]

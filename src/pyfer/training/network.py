@@ -24,7 +24,8 @@ class Gate(nn.Module):
         self.squeeze = nn.Linear(channels, channels // 8)
         self.excite = nn.Linear(channels // 8, channels)
 
-    def forward(self, x: Tensor) -> Tensor:  # (b, c, h, w)
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (b, c, h, w) scaled."""
         gate = torch.sigmoid(self.excite(F.relu(self.squeeze(x.mean((2, 3))))))  # (b, c)
         return x * gate[:, :, None, None]
 
@@ -43,6 +44,7 @@ class Block(nn.Module):
         self.match = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return (b, outputs, h / stride, w / stride)."""
         y = F.relu(self.norm1(self.conv1(x)))
         y = self.gate(self.norm2(self.conv2(y)))
         if self.stride > 1:

@@ -1,0 +1,328 @@
+"""Training: settings, augmentation, the loop with its resume, export. Cartoon faces, tiny networks."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pyfer.errors import ArgumentError, TrainingError
+from pyfer.models import Model
+
+torch = pytest.importorskip("torch", reason="the extra [train] is not installed")
+
+from pyfer.datasets import open_data  # noqa: E402
+from pyfer.training import augment as augmentation  # noqa: E402
+from pyfer.training import export as exporting  # noqa: E402
+from pyfer.training import loop  # noqa: E402
+from pyfer.training.settings import (  # noqa: E402
+    AugmentSettings,
+    DataSettings,
+    ExportSettings,
+    LossSettings,
+    NetworkSettings,
+    ScheduleSettings,
+    Settings,
+    load_settings,
+    settings_from_dict,
+    to_dict,
+)
+
+STILL = AugmentSettings(**{name: 0.0 for name in AugmentSettings.__dataclass_fields__})
+
+
+def tiny(**changes):
+    """Return settings of a run of a few seconds."""
+    settings = Settings(
+        name="tiny",
+        data=DataSettings(("cartoon:?n=320&seed=1&size=24",), "cartoon:?n=96&seed=2&size=24"),
+        seed=5,
+        network=NetworkSettings((8, 16, 32), (1, 1, 1), 0.1),
+        schedule=ScheduleSettings(
+            epochs=3, batch=32, rate=0.05, warmup=1, sizes=((0.0, 24),), average=0.9, validate_every=1
+        ),
+        augment=replace(STILL, flip=0.5, rotation=5.0, noise=0.02, compression=0.1, mixup=0.2),
+        export=ExportSettings(eight_bit=False),
+    )
+    return replace(settings, **changes)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return (settings, folder, history) of a run that learned something."""
+    torch.set_num_threads(1)
+    base = tiny()
+    settings = tiny(schedule=replace(base.schedule, epochs=8), augment=replace(STILL, flip=0.5))
+    folder = tmp_path_factory.mktemp("run")
+    return settings, folder, loop.train(settings, folder)
+
+
+# --- settings --------------------------------------------------------------------------------------------
+
+
+def test_settings_survive_a_round_trip_through_plain_values():
+    settings = tiny()
+    assert settings_from_dict(json.loads(json.dumps(to_dict(settings)))) == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('nam = "x"', "did you mean 'name'"),
+        ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[schedule]\nepoch = 3', "'epochs'"),
+        ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[schedule]\nepochs = "3"', "schedule.epochs"),
+        ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[schedule]\nepochs = 0', "1 or more"),
+        ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[schedule]\nsizes = [[0, 30]]', "multiples of 8"),
+        ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[network]\nwidths = [8]', "network.blocks"),
+        ('name = "x"\nkind = "tree"\n[data]\ntrain = ["a:"]\nvalidation = "b:"', "kind"),
+        ('name = "x"', "incomplete"),
+        ("name = ", "not TOML"),
+    ],
+)
+def test_wrong_settings_are_named(tmp_path, text, message):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(ArgumentError, match=message):
+        load_settings(path)
+
+
+def test_missing_settings_file_is_named(tmp_path):
+    with pytest.raises(ArgumentError, match="cannot be read"):
+        load_settings(tmp_path / "none.toml")
+
+
+def test_settings_in_the_repository_are_valid():
+    from pathlib import Path
+
+    root = Path(__file__).parent.parent
+    files = [*root.glob("examples/*.toml"), *root.glob("experiments/**/*.toml")]
+    assert files
+    for path in files:
+        load_settings(path)
+
+
+# --- augmentation ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def crops():
+    data = open_data("cartoon:?n=32&seed=9")
+    return torch.from_numpy(data.images), {h: torch.from_numpy(t) for h, t in data.targets.items()}
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_no_augmentation_is_what_the_pipeline_does(crops):
+    from pyfer.crops import Preprocessing
+
+    x, y = augmentation.augment(*crops, 48, STILL, seeded())
+    expected = Preprocessing(size=48, standard=True)(crops[0].numpy())
+    np.testing.assert_allclose(x.numpy(), expected, atol=2e-3)
+    assert all(torch.equal(y[h], crops[1][h]) for h in y)
+
+
+def test_augmentation_repeats_under_a_seed_and_differs_between_seeds(crops):
+    one, two, other = (
+        augmentation.augment(*crops, 40, AugmentSettings(), seeded(s))[0] for s in (3, 3, 4)
+    )
+    assert one.shape == (32, 1, 40, 40)
+    assert torch.equal(one, two)
+    assert not torch.allclose(one, other)
+
+
+def test_flip_mirrors(crops):
+    x, _ = augmentation.augment(*crops, 48, replace(STILL, flip=1.0), seeded())
+    plain = augmentation.plain(crops[0], 48)
+    torch.testing.assert_close(x, plain.flip(3), atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("name", [n for n in AugmentSettings.__dataclass_fields__ if n != "flip"])
+def test_each_change_changes_something_and_keeps_values_finite(crops, name):
+    strong = {"rotation": 20.0}.get(name, 0.9 if name in ("blur", "compression", "erasing") else 0.4)
+    settings = replace(STILL, **{name: 1.0 if name in ("mixup", "cutmix", "blur") else strong})
+    x, _ = augmentation.augment(*crops, 48, settings, seeded())
+    assert torch.isfinite(x).all()
+    if name not in ("brightness", "contrast"):  # standardisation undoes these two but for clipping
+        assert (x - augmentation.plain(crops[0], 48)).abs().mean() > 0.01
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_mixed_targets_stay_distributions_and_unlabelled_faces_stay_so(crops, name):
+    images, targets = crops
+    targets["fer2013"][::2] = 0
+    _, y = augmentation.augment(images, targets, 48, replace(STILL, **{name: 1.0}), seeded(1))
+    sums = y["ferplus"].sum(1)
+    torch.testing.assert_close(sums, torch.ones_like(sums))
+    assert (y["ferplus"].max(1).values < 0.999).any()
+    partial = y["fer2013"].sum(1)
+    assert ((partial < 1e-6) | ((partial - 1).abs() < 1e-5)).all()
+
+
+def test_augmentation_can_be_looked_at(crops):
+    seen = augmentation.preview(crops[0].numpy(), AugmentSettings(), 0)
+    assert seen.shape == (32, 48, 48)
+    assert seen.dtype == np.uint8
+    assert seen.std() > 20
+
+
+# --- the loop --------------------------------------------------------------------------------------------
+
+
+def test_training_learns(finished):
+    _, _, history = finished
+    assert history[-1]["ferplus.accuracy"] > 0.5  # chance is 0.125
+    assert history[-1]["fer2013.accuracy"] > 0.5
+    assert history[-1]["loss"] < 0.8 * history[0]["loss"]
+
+
+CHILD = """
+import json, sys, torch
+from pathlib import Path
+from pyfer.training.loop import train
+from pyfer.training.settings import settings_from_dict
+torch.set_num_threads(1)
+train(settings_from_dict(json.loads(sys.argv[1])), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
+def test_a_killed_run_ends_with_the_same_numbers(tmp_path):
+    torch.set_num_threads(1)
+    settings = tiny()
+    whole = loop.train(settings, tmp_path / "whole")
+    folder = tmp_path / "killed"
+    child = subprocess.Popen([sys.executable, "-c", CHILD, json.dumps(to_dict(settings)), str(folder)])
+    metrics = folder / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not metrics.is_file() and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    done = len(metrics.read_text().splitlines())
+    assert done < settings.schedule.epochs, "the run was over before it could be killed"
+    resumed = loop.train(settings, folder)
+    drop = {"seconds"}
+    assert [{k: v for k, v in m.items() if k not in drop} for m in resumed] == [
+        {k: v for k, v in m.items() if k not in drop} for m in whole
+    ]
+    a, b = (torch.load(tmp_path / k / "best.pt", weights_only=True)["network"] for k in ("whole", "killed"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_finished_run_is_not_trained_again(finished):
+    settings, folder, history = finished
+    steps = []
+    assert loop.train(settings, folder, lambda *args: steps.append(args)) == history
+    assert not steps
+
+
+def test_a_folder_with_another_run_is_refused(finished):
+    settings, folder, _ = finished
+    with pytest.raises(TrainingError, match="other settings"):
+        loop.train(replace(settings, seed=6), folder)
+
+
+def test_a_loss_that_explodes_is_reported(tmp_path):
+    base = tiny()
+    with pytest.raises(TrainingError, match="lower schedule.rate"):
+        loop.train(replace(base, schedule=replace(base.schedule, rate=1e30, warmup=0.0)), tmp_path)
+
+
+def test_early_stop(tmp_path):
+    base = tiny()
+    schedule = replace(base.schedule, rate=1e-9, epochs=20, patience=2)
+    assert len(loop.train(replace(base, schedule=schedule), tmp_path)) < 20
+
+
+def test_unknown_heads_and_too_few_faces_are_refused(tmp_path):
+    base = tiny()
+    with pytest.raises(TrainingError, match="valence"):
+        loop.train(replace(base, loss=LossSettings({"valence": 1.0})), tmp_path / "a")
+    with pytest.raises(TrainingError, match="batch"):
+        loop.train(replace(base, schedule=replace(base.schedule, batch=999)), tmp_path / "b")
+
+
+def test_crop_sizes_follow_the_schedule():
+    schedule = ScheduleSettings(epochs=8, sizes=((0.0, 32), (0.5, 40), (0.75, 48)))
+    assert [loop.crop_size(schedule, e) for e in range(8)] == [32, 32, 32, 32, 40, 40, 48, 48]
+
+
+def test_rare_classes_come_oftener_but_every_face_keeps_its_share():
+    targets = np.zeros((1000, 2), np.float32)
+    targets[:950, 0] = targets[950:, 1] = 1
+    weights = loop.sampling_weights(targets, 0.5)
+    assert weights[-1] / weights[0] == pytest.approx(np.sqrt(950 / 50), rel=1e-3)
+    rows = torch.cat(list(loop._batches(weights, 10, 100, seeded())))
+    visits = torch.bincount(rows, minlength=1000)
+    assert ((visits >= torch.floor(weights)) & (visits <= torch.ceil(weights))).all()
+
+
+def test_soft_cross_entropy_leaves_unlabelled_rows_out():
+    logits = torch.tensor([[2.0, 0.0], [5.0, -5.0]])
+    one = loop.soft_cross_entropy(logits[:1], torch.tensor([[1.0, 0.0]]), 0.0)
+    two = loop.soft_cross_entropy(logits, torch.tensor([[1.0, 0.0], [0.0, 0.0]]), 0.0)
+    assert float(one) == pytest.approx(float(np.log1p(np.exp(-2))), abs=1e-6)
+    assert float(two) == pytest.approx(float(one))
+
+
+# --- export ----------------------------------------------------------------------------------------------
+
+
+def test_export_makes_a_model_that_says_what_the_network_says(finished, tmp_path):
+    settings, run, _ = finished
+    exported = exporting.export(run, tmp_path / "model")
+    assert exported.difference < 1e-3
+    model = Model(exported.folder)
+    assert [h.name for h in model.spec.heads] == ["ferplus", "fer2013"]
+    data = open_data("cartoon:?n=16&seed=11&size=24")
+    network, _, _ = loop.load_network(run)
+    logits = loop.predict_logits(network, data, size=24)
+    output = model(data.images)
+    for head in model.spec.heads:
+        z = torch.from_numpy(logits[head.name]) / head.temperature
+        np.testing.assert_allclose(output.probabilities[head.name], torch.softmax(z, 1).numpy(), atol=1e-4)
+        assert sum(head.prior) == pytest.approx(1, abs=1e-3)
+    assert output.embedding is not None
+    assert output.embedding.shape == (16, 32)
+    assert "cartoon" in (exported.folder / "README.md").read_text()
+
+
+def test_eight_bit_export_is_smaller_and_answers_alike(finished, tmp_path, monkeypatch):
+    settings, run, _ = finished
+    plain = exporting.export(run, tmp_path / "plain").folder
+    state = torch.load(run / "best.pt", weights_only=True)
+    eight = replace(settings, export=ExportSettings(eight_bit=True), network=settings.network)
+    state["settings"] = json.dumps(to_dict(eight))
+    other = tmp_path / "run"
+    other.mkdir()
+    torch.save(state, other / "best.pt")
+    monkeypatch.setattr(exporting, "SAME_ANSWER", 0.85)  # a network this small is near ties more often
+    exported = exporting.export(other, tmp_path / "eight")
+    assert 0.85 <= exported.same_answer < 1
+    data = open_data("cartoon:?n=64&seed=12&size=24")
+    a, b = (Model(f)(data.images).probabilities["ferplus"] for f in (plain, exported.folder))
+    assert np.abs(a - b).mean() < 0.05
+    monkeypatch.setattr(exporting, "SAME_ANSWER", 1.01)
+    with pytest.raises(TrainingError, match="eight_bit"):
+        exporting.export(other, tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()
+
+
+def test_export_refuses_when_onnx_and_torch_differ(finished, tmp_path, monkeypatch):
+    _, run, _ = finished
+    monkeypatch.setattr(exporting, "AGREEMENT", -1.0)
+    with pytest.raises(TrainingError, match="differs"):
+        exporting.export(run, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_needs_a_trained_run(tmp_path):
+    with pytest.raises(TrainingError, match="train first"):
+        exporting.export(tmp_path, tmp_path / "model")
