@@ -57,7 +57,7 @@ def finished(tmp_path_factory):
     """Return (settings, folder, history) of a run that learned something."""
     torch.set_num_threads(1)
     base = tiny()
-    settings = tiny(schedule=replace(base.schedule, epochs=8), augment=replace(STILL, flip=0.5))
+    settings = tiny(schedule=replace(base.schedule, epochs=24, validate_every=8), augment=replace(STILL, flip=0.5))
     folder = tmp_path_factory.mktemp("run")
     return settings, folder, loop.train(settings, folder)
 

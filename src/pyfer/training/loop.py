@@ -226,7 +226,7 @@ def _start(
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.is_file():
         state = torch.load(checkpoint, weights_only=True, map_location=device)
-        if state["settings"] != json.dumps(to_dict(settings)):
+        if settings_from_dict(json.loads(state["settings"])) != settings:
             raise TrainingError(
                 f"{folder} holds a run with other settings; give another folder, or remove this one"
             )
