@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from pyfer.draw import draw as draw
+    from pyfer.drawing import draw as draw
     from pyfer.emotions import BASIC as BASIC
     from pyfer.errors import PyferError as PyferError
     from pyfer.errors import SourceError as SourceError
@@ -44,7 +44,7 @@ _HOMES = {
     "Result": "results",
     "SourceError": "errors",
     "YuNet": "faces",
-    "draw": "draw",
+    "draw": "drawing",
     "predict": "pipeline",
     "read": "sources",
 }

@@ -201,7 +201,7 @@ def _bar(share: float, width: int = 12) -> Text:
 def _write_pictures(result: Result, pictures: list[Any], target: Path) -> None:
     from PIL import Image
 
-    from pyfer.draw import draw
+    from pyfer.drawing import draw
     from pyfer.sources import read
 
     several = len(pictures) > 1 or target.is_dir()
@@ -414,7 +414,7 @@ def data_show(
     from PIL import Image
 
     from pyfer.datasets import open_data
-    from pyfer.draw import contact_sheet
+    from pyfer.drawing import contact_sheet
 
     faces = open_data(data)
     rows = np.sort(np.random.default_rng(seed).permutation(len(faces))[:n])

@@ -49,6 +49,8 @@ def canonical(name: str, known: Iterable[str] = BASIC) -> str:
         `name` is unknown; the message lists the known names and the nearest match.
     """
     known = tuple(known)
+    if not isinstance(name, str):
+        raise ArgumentError(f"emotion={name!r} must be a name (known: {', '.join(known)})")
     word = name.strip().lower()
     if word in known:
         return word

@@ -26,7 +26,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +37,7 @@ from numpy.typing import NDArray
 from pyfer.crops import Preprocessing
 from pyfer.emotions import ALIASES
 from pyfer.errors import ArgumentError, ModelError, PyferError, did_you_mean
-from pyfer.files import sha256
+from pyfer.files import replace_folder, sha256
 
 DEFAULT_MODEL = "base"
 BATCH = 64
@@ -51,6 +50,12 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return row-wise softmax of (n, c), shifted by the row maximum so that nothing overflows."""
     z = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(z / z.sum(axis=1, keepdims=True), np.float32)
+
+
+def shares(values: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the rows (n, c) divided by their sums; negative values count as 0, a row of zeros as all alike."""
+    positive = np.maximum(values, 1e-300, dtype=np.float64)  # far below float32: zeros stay zeros beside others
+    return np.asarray(positive / positive.sum(axis=1, keepdims=True), np.float32)
 
 
 @dataclass(frozen=True)
@@ -74,19 +79,23 @@ class Head:
             raise ModelError(
                 f"head {self.name!r}: activation={self.activation!r} must be logits or probabilities"
             )
-        if not self.temperature > 0:
-            raise ModelError(f"head {self.name!r}: temperature={self.temperature} must be above 0")
-        if self.prior and (len(self.prior) != len(self.labels) or min(self.prior) <= 0):
+        if not 0 < self.temperature < np.inf:
+            raise ModelError(f"head {self.name!r}: temperature={self.temperature} must be finite and above 0")
+        if self.activation == "probabilities" and self.temperature != 1:
             raise ModelError(
-                f"head {self.name!r}: prior={self.prior} must have one value above 0 for each label"
+                f"head {self.name!r}: temperature={self.temperature} has no effect on probabilities; leave it out"
+            )
+        good = all(0 < p < np.inf for p in self.prior)
+        if self.prior and not (good and len(self.prior) == len(self.labels)):
+            raise ModelError(
+                f"head {self.name!r}: prior={self.prior} must have one finite value above 0 for each label"
             )
 
     def probabilities(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (n, c) rows that sum to 1 from the network's raw output (n, c)."""
         if self.activation == "logits":
             return softmax(output / self.temperature)
-        positive = np.maximum(output, 0)
-        return np.asarray(positive / np.maximum(positive.sum(1, keepdims=True), 1e-12), np.float32)
+        return shares(output)
 
 
 @dataclass(frozen=True)
@@ -146,20 +155,19 @@ class Model:
     """
 
     def __init__(self, folder: str | Path | None = None, *, threads: int = 0) -> None:
+        if threads < 0:
+            raise ArgumentError(f"threads={threads!r} must be 0 (all cores) or more")
         self.folder = find(folder)
         self.spec = read_spec(self.folder)
         path = self.folder / self.spec.file
-        if not path.is_file():
-            raise ModelError(
-                f"model {str(self.folder)!r} lacks {self.spec.file!r}, which its model.json names"
-            )
-        if (found := sha256(path)) != self.spec.sha256:
-            raise ModelError(
-                f"model {str(self.folder)!r} is damaged: {self.spec.file} has sha256 {found[:12]}..., "
-                f"its model.json says {self.spec.sha256[:12]}...; install it again"
-            )
+        _check_hash(path, self.spec)
         self._session = _session(path, threads)
-        self._input = self._session.get_inputs()[0].name
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise ModelError(f"model {self.name!r}: its ONNX file has {len(inputs)} inputs, must have one")
+        self._input = inputs[0].name
+        first = inputs[0].shape[0] if inputs[0].shape else None
+        self._fixed = first if isinstance(first, int) else 0  # foreign networks often take one crop a run
         self._check_outputs()
 
     @property
@@ -174,25 +182,35 @@ class Model:
 
     def __call__(self, crops: NDArray[np.uint8]) -> Output:
         """Recognise crops (n, s, s) gray or (n, s, s, 3) RGB, as `crop` and `input` of the spec ask for."""
-        raw = [self._run(crops[k : k + BATCH]) for k in range(0, len(crops), BATCH)]
+        step = self._fixed or BATCH
+        parts = [self._run(crops[k : k + step]) for k in range(0, len(crops), step)]
+        raw = {
+            name: np.concatenate([np.zeros((0, width), np.float32), *(part[name] for part in parts)])
+            for name, width in self._widths.items()
+        }
+        for name, values in raw.items():
+            if not np.isfinite(values).all():
+                raise ModelError(f"model {self.name!r}: output {name!r} holds values that are not finite")
         embedding = self.spec.embedding
-        if not raw:
-            empty = {h.name: np.zeros((0, len(h.labels)), np.float32) for h in self.spec.heads}
-            return Output(empty, None)
         return Output(
-            {h.name: h.probabilities(np.concatenate([r[h.output] for r in raw])) for h in self.spec.heads},
-            np.concatenate([r[embedding] for r in raw]) if embedding else None,
+            {head.name: head.probabilities(raw[head.output]) for head in self.spec.heads},
+            raw[embedding] if embedding else None,
         )
 
     def _run(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        names = self._outputs
-        values = self._session.run(names, {self._input: self.spec.input(crops)})
+        """Return the raw outputs (n, c) by name; where the network wants more than n crops, the last repeat."""
+        n = len(crops)
+        x = self.spec.input(crops)
+        if n < self._fixed:
+            x = np.concatenate([x, np.repeat(x[-1:], self._fixed - n, axis=0)])
+        values = self._session.run(self._outputs, {self._input: x})
         return {
-            n: np.asarray(v, np.float32).reshape(len(crops), -1) for n, v in zip(names, values, strict=True)
+            name: np.asarray(v, np.float32).reshape(len(x), -1)[:n]
+            for name, v in zip(self._outputs, values, strict=True)
         }
 
     def _check_outputs(self) -> None:
-        """One blank crop through the network: names, shapes and labels must fit, or the folder is refused."""
+        """Two blank crops through the network: names, shapes and labels must fit, or the folder is refused."""
         available = [output.name for output in self._session.get_outputs()]
         wanted = [h.output for h in self.spec.heads] + ([self.spec.embedding] if self.spec.embedding else [])
         for name in wanted:
@@ -203,19 +221,32 @@ class Model:
         self._outputs = list(dict.fromkeys(wanted))
         side = self.spec.input.size
         try:
-            result = self._run(np.zeros((1, side, side, 3), np.uint8))
-        except PyferError:
-            raise
+            result = self._run(np.zeros((self._fixed or 2, side, side, 3), np.uint8))
         except Exception as error:  # onnxruntime raises bare C++ exceptions of many kinds
             raise ModelError(
                 f"model {self.name!r}: its ONNX file does not take the input that model.json describes: {error}"
             ) from error
+        self._widths = {name: values.shape[1] for name, values in result.items()}
         for head in self.spec.heads:
-            if (width := result[head.output].shape[1]) != len(head.labels):
+            if (width := self._widths[head.output]) != len(head.labels):
                 raise ModelError(
                     f"model {self.name!r}: output {head.output!r} has {width} values, "
                     f"model.json gives {len(head.labels)} labels"
                 )
+
+
+def _check_hash(path: Path, spec: Spec) -> None:
+    if not path.is_file():
+        raise ModelError(f"model {str(path.parent)!r} lacks {spec.file!r}, which its model.json names")
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise ModelError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+    if found != spec.sha256:
+        raise ModelError(
+            f"model {str(path.parent)!r} is damaged: {spec.file} has sha256 {found[:12]}..., "
+            f"its model.json says {spec.sha256[:12]}...; install it again"
+        )
 
 
 def _session(path: Path, threads: int) -> Any:
@@ -332,19 +363,8 @@ def add(folder: str | Path) -> Path:
     if (_SHIPPED / model.name).is_dir():
         raise ModelError(f"name={model.name!r} is that of a model that ships with pyFER; choose another name")
     target = home() / "models" / model.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{model.name}."))
-    try:
+    with replace_folder(target) as fresh:
         for path in model.folder.iterdir():
             if path.is_file():
                 shutil.copy2(path, fresh / path.name)
-        if target.exists():  # an older version steps aside only when the new one is complete
-            old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{model.name}.old."))
-            target.rename(old / "model")
-            fresh.rename(target)
-            shutil.rmtree(old)
-        else:
-            fresh.rename(target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
     return target

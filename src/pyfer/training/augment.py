@@ -78,7 +78,7 @@ def preview(images: NDArray[np.uint8], settings: AugmentSettings, seed: int) -> 
     """
     generator = Generator().manual_seed(seed)
     crops = torch.from_numpy(luma(images) if images.ndim == 4 else images)
-    parts = [augment(part, {}, crops.shape[-1], settings, generator)[0] for part in crops.split(8)]
+    parts = [augment(part, {}, crops.shape[-1], settings, generator)[0] for part in torch.split(crops, 8)]
     x = torch.cat(parts)[:, 0]
     low, high = x.amin((1, 2), keepdim=True), x.amax((1, 2), keepdim=True)
     return np.asarray(((x - low) / (high - low).clamp(min=1e-6) * 255).to(torch.uint8))

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +24,7 @@ from pyfer.crops import Preprocessing
 from pyfer.datasets import FaceData, concatenate, open_data
 from pyfer.errors import TrainingError
 from pyfer.evaluation import evaluate, fit_temperature
-from pyfer.files import replace_file, sha256
+from pyfer.files import replace_file, replace_folder, sha256
 from pyfer.models import Model
 from pyfer.training.loop import load_network, sampling_weights
 from pyfer.training.network import Network
@@ -81,9 +79,7 @@ def export(run: Path, folder: Path, *, card: str = "") -> Exported:
         The run has no network, or the exported network does not agree with the trained one.
     """
     network, settings, labels = load_network(run)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
+    with replace_folder(folder) as work:
         train = concatenate([open_data(spec) for spec in settings.data.train])
         validation = open_data(settings.data.validation)
         names = [*labels, "embedding"]
@@ -102,10 +98,6 @@ def export(run: Path, folder: Path, *, card: str = "") -> Exported:
             same = _same_answer(before.probabilities[head], after.probabilities[head])
         _describe(target, settings, labels, train, _temperatures(Model(work), validation))
         replace_file(work / "README.md", (card or _plain_card(Model(work), settings)).encode())
-        shutil.rmtree(folder, ignore_errors=True)
-        work.replace(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return Exported(folder, difference, same)
 
 

@@ -64,6 +64,16 @@ class _Run:
         self.epoch, self.best, self.stale = state["epoch"], state["best"], state["stale"]
 
 
+@dataclass(frozen=True)
+class _Faces:
+    """The training faces, where the network is."""
+
+    images: Tensor  # (n, h, w) uint8
+    targets: dict[str, Tensor]
+    weights: Tensor  # (n,) how often each is drawn, mean 1
+    steps: int  # batches an epoch
+
+
 def train(settings: Settings, folder: Path, on_step: OnStep | None = None) -> list[Metrics]:
     """Train as `settings` say, in `folder`; go on where an earlier call with equal settings was killed.
 
@@ -79,43 +89,48 @@ def train(settings: Settings, folder: Path, on_step: OnStep | None = None) -> li
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data = concatenate([open_data(spec) for spec in settings.data.train])
     validation = open_data(settings.data.validation)
-    _check_heads(settings, data, validation)
+    _check(settings, data, validation)
     folder.mkdir(parents=True, exist_ok=True)
     run, history = _start(settings, data, folder, device)
     schedule = settings.schedule
-    images = torch.from_numpy(data.images).to(device)
-    targets = {h: torch.from_numpy(data.targets[h]).to(device) for h in settings.loss.heads}
-    weights = sampling_weights(data.targets[_main_head(settings)], settings.data.rare_power)
-    steps = len(data) // schedule.batch
-    if steps < 1:
-        raise TrainingError(f"schedule.batch={schedule.batch} is larger than the {len(data)} training faces")
+    faces = _Faces(
+        torch.from_numpy(data.images).to(device),
+        {h: torch.from_numpy(data.targets[h]).to(device) for h in settings.loss.heads},
+        sampling_weights(data.targets[_main_head(settings)], settings.data.rare_power),
+        len(data) // schedule.batch,
+    )
     while run.epoch < schedule.epochs and not 0 < schedule.patience <= run.stale:
         started = time.perf_counter()
-        generator = Generator().manual_seed(settings.seed * 1_000_003 + run.epoch)
-        torch.manual_seed(settings.seed * 1_000_003 + run.epoch)  # dropout
-        loss = 0.0
-        for step, rows in enumerate(_batches(weights, steps, schedule.batch, generator)):
-            x, y = augment(
-                images[rows],
-                {h: t[rows] for h, t in targets.items()},
-                crop_size(schedule, run.epoch),
-                settings.augment,
-                generator,
-            )
-            loss += _step(run, settings, x, y, run.epoch + step / steps, device)
-            if on_step is not None:
-                on_step(run.epoch * steps + step + 1, schedule.epochs * steps, history[-1] if history else {})
-        if not math.isfinite(loss):
-            raise TrainingError(f"the loss is {loss} in epoch {run.epoch + 1}; lower schedule.rate")
-        metrics: Metrics = {"epoch": run.epoch + 1, "loss": loss / steps}
+        latest = history[-1] if history else {}
+        metrics: Metrics = {"epoch": run.epoch + 1, "loss": _epoch(run, settings, faces, latest, on_step)}
         run.epoch += 1
         if run.epoch % schedule.validate_every == 0 or run.epoch == schedule.epochs:
-            metrics |= validate(run.average, validation, precision(schedule, device), schedule.sizes[-1][1])
+            size = schedule.sizes[-1][1]
+            metrics |= validate(run.average, validation, precision(schedule, device), size)
             _keep_best(run, metrics, folder)
         metrics["seconds"] = time.perf_counter() - started
         history.append(metrics)
         _save(run, settings, history, folder)
     return history
+
+
+def _epoch(run: _Run, settings: Settings, faces: _Faces, latest: Metrics, on_step: OnStep | None) -> float:
+    """Pass over the training faces once; return the mean loss."""
+    schedule = settings.schedule
+    seed = settings.seed * 1_000_003 + run.epoch
+    generator = Generator().manual_seed(seed)
+    torch.manual_seed(seed)  # dropout
+    size = crop_size(schedule, run.epoch)
+    loss = 0.0
+    for step, rows in enumerate(_batches(faces.weights, faces.steps, schedule.batch, generator)):
+        targets = {head: t[rows] for head, t in faces.targets.items()}
+        x, y = augment(faces.images[rows], targets, size, settings.augment, generator)
+        loss += _step(run, settings, x, y, run.epoch + step / faces.steps)
+        if on_step is not None:
+            on_step(run.epoch * faces.steps + step + 1, schedule.epochs * faces.steps, latest)
+    if not math.isfinite(loss):
+        raise TrainingError(f"the loss is {loss} in epoch {run.epoch + 1}; lower schedule.rate")
+    return loss / faces.steps
 
 
 def sampling_weights(targets: np.ndarray[Any, np.dtype[np.float32]], power: float) -> Tensor:
@@ -172,7 +187,7 @@ def predict_logits(
     device = next(network.parameters()).device
     network.eval()
     parts: list[dict[str, Tensor]] = []
-    for chunk in torch.from_numpy(data.images).split(256):
+    for chunk in torch.split(torch.from_numpy(data.images), 256):
         x = plain(chunk.to(device), size).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             parts.append(network(x))
@@ -197,7 +212,11 @@ def _main_head(settings: Settings) -> str:
     return next(iter(settings.loss.heads))
 
 
-def _check_heads(settings: Settings, data: FaceData, validation: FaceData) -> None:
+def _check(settings: Settings, data: FaceData, validation: FaceData) -> None:
+    if len(data) < settings.schedule.batch:
+        raise TrainingError(
+            f"schedule.batch={settings.schedule.batch} is larger than the {len(data)} training faces"
+        )
     for head in settings.loss.heads:
         for name, part in (("train", data), ("validation", validation)):
             if head not in part.targets:
@@ -244,13 +263,11 @@ def _batches(weights: Tensor, steps: int, batch: int, generator: Generator) -> I
     ends = torch.cumsum(weights, 0) / weights.sum() * n
     picks = torch.arange(n) + torch.rand(1, generator=generator)
     rows = torch.searchsorted(ends, picks.to(ends.dtype)).clamp(max=len(weights) - 1)
-    yield from rows[torch.randperm(n, generator=generator)].split(batch)
+    yield from torch.split(rows[torch.randperm(n, generator=generator)], batch)
 
 
-def _step(
-    run: _Run, settings: Settings, x: Tensor, y: dict[str, Tensor], epoch: float, device: torch.device
-) -> float:
-    s = settings.schedule
+def _step(run: _Run, settings: Settings, x: Tensor, y: dict[str, Tensor], epoch: float) -> float:
+    s, device = settings.schedule, x.device
     for group in run.optimizer.param_groups:
         group["lr"] = s.rate * _rate_factor(epoch, s)
     run.network.train()
@@ -258,14 +275,13 @@ def _step(
     x = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         output = run.network(x)
-    loss = torch.stack(
-        [
-            w * soft_cross_entropy(output[h], y[h], settings.loss.smoothing)
-            for h, w in settings.loss.heads.items()
-        ]
-    ).sum()
+    parts = [
+        weight * soft_cross_entropy(output[head], y[head], settings.loss.smoothing)
+        for head, weight in settings.loss.heads.items()
+    ]
+    loss = torch.stack(parts).sum()
     run.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(run.network.parameters(), 5.0)
     run.optimizer.step()
     _move_average(run.average, run.network, min(s.average, (1 + 200 * epoch) / (10 + 200 * epoch)))
