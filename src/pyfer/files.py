@@ -8,22 +8,37 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write `content` to `path` atomically: readers see the old file or the new one, never half of one.
-
-    A link is followed. What is no plain file (``/dev/stdout``, a pipe) is written to, never replaced.
-    """
-    path = path.resolve()
-    if path.exists() and not path.is_file():
-        path.write_bytes(content)
-        return
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    """Write `content` to `path` atomically: readers see the old file or the new one, never half of one."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with temporary.open("xb") as stream:  # not tempfile: its files only the owner may read
+        with temporary.open("xb") as stream:  # not tempfile, whose files only their owner may read
             stream.write(content)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def replace_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; it becomes `path` when the block ends well, and vanishes if not.
+
+    An older folder at `path` steps aside only when the new one is complete.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    fresh.mkdir()
+    try:
+        yield fresh
+        if path.exists():
+            old = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+            path.rename(old)
+            fresh.rename(path)
+            shutil.rmtree(old)
+        else:
+            fresh.rename(path)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def sha256(path: Path) -> str:
