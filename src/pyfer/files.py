@@ -1,15 +1,18 @@
-"""Files that are written whole or not at all, and their fingerprints."""
+"""Files and folders that are written whole or not at all, and their fingerprints."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write `content` to `path` atomically: readers see the old file or the new one, never half of one."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = _beside(path)
     try:
         with temporary.open("xb") as stream:  # not tempfile, whose files only their owner may read
             stream.write(content)
@@ -26,12 +29,12 @@ def replace_folder(path: Path) -> Iterator[Path]:
     An older folder at `path` steps aside only when the new one is complete.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    fresh = _beside(path)
     fresh.mkdir()
     try:
         yield fresh
         if path.exists():
-            old = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+            old = _beside(path)
             path.rename(old)
             fresh.rename(path)
             shutil.rmtree(old)
@@ -45,3 +48,8 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _beside(path: Path) -> Path:
+    """Return a hidden name in the same folder, so that renaming never crosses file systems."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
