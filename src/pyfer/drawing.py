@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pyfer.errors import ArgumentError
 from pyfer.results import Face, Result
 
 COLORS: dict[str, tuple[int, int, int]] = {
@@ -25,21 +27,23 @@ _OTHER = (120, 200, 220)
 _PANEL = (22, 24, 28)
 _TEXT = (255, 255, 255)
 _FAINT = (176, 180, 188)
+_LEAST, _MOST = 480, 1920  # pixels of the longer side: smaller pictures are enlarged, none beyond the second
+_LEAST_FACE = 36  # pixels: a word beside a smaller face covers its neighbours
 _SMALLEST = 10  # pixels: letters below this cannot be read
+
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class _Layout:
     """Sizes in pixels of one picture's marks."""
 
+    size: tuple[int, int]
     line: int
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont
     small: ImageFont.FreeTypeFont | ImageFont.ImageFont
     row: int
-    panel: int
-
-
-Box = tuple[int, int, int, int]
+    bar: int
 
 
 def draw(picture: NDArray[np.uint8], result: Result, *, source: int = 0) -> NDArray[np.uint8]:
@@ -54,98 +58,130 @@ def draw(picture: NDArray[np.uint8], result: Result, *, source: int = 0) -> NDAr
     source
         Which input of `result` the picture is.
 
+    Raises
+    ------
+    ArgumentError
+        `picture` is no such array, or `result` has no such input.
+
     Notes
     -----
     Every face gets a box and its emotion. Bars for the leading emotions are drawn where they cover neither
-    another face nor another panel. A picture smaller than 480 pixels is enlarged first so that letters fit.
+    another face nor another panel. A picture with less than 480 pixels, or with many small faces, is enlarged
+    by a whole factor first so that letters fit.
     """
-    faces = [face for face in result[result.source == source]]
-    scale = max(1, -(-480 // max(picture.shape[:2])))
-    image = Image.fromarray(picture).resize((picture.shape[1] * scale, picture.shape[0] * scale))
+    shape = getattr(picture, "shape", ())
+    if getattr(picture, "dtype", None) != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        raise ArgumentError(f"picture of shape {shape} must be uint8 (h, w, 3), as pyfer.read gives it")
+    if not 0 <= source < len(result.inputs):
+        raise ArgumentError(f"source={source} must lie in 0..{len(result.inputs) - 1}, the inputs of the result")
+    faces = sorted(result[result.source == source], key=_area)
+    scale = _scale(max(shape[:2]), faces)
+    image = Image.fromarray(picture).resize((shape[1] * scale, shape[0] * scale))
     boxes = [_scaled(face, scale, image.size) for face in faces]
-    layout = _layout(image.size)
+    layout = _layout(image.size, boxes)
     canvas = ImageDraw.Draw(image, "RGBA")
-    taken: list[Box] = list(boxes)
-    order = sorted(range(len(faces)), key=lambda k: -_area(boxes[k]))
-    for k in order:
-        colour = COLORS.get(faces[k].emotion, _OTHER)
-        canvas.rectangle(boxes[k], outline=(0, 0, 0, 160), width=layout.line + 2)
-        canvas.rectangle(boxes[k], outline=colour, width=layout.line)
-    for k in order:
-        taken.append(_label(canvas, boxes[k], faces[k], layout, taken[len(faces) :]))
-    for k in order:
-        place = _panel_place(boxes[k], layout, image.size, [t for t in taken if t != boxes[k]], faces[k])
+    for face, box in zip(faces, boxes, strict=True):
+        canvas.rectangle(box, outline=(0, 0, 0, 160), width=layout.line + 2)
+        canvas.rectangle(box, outline=COLORS.get(face.emotion, _OTHER), width=layout.line)
+    taken: list[Box] = []
+    for k, face in enumerate(faces):
+        taken.append(_label(canvas, boxes[k], face, layout, taken, boxes[:k] + boxes[k + 1 :]))
+    for k, face in enumerate(faces):
+        place = _panel_place(boxes[k], face, layout, taken, boxes[:k] + boxes[k + 1 :])
         if place is not None:
             taken.append(place)
-            _bars(canvas, place, faces[k], layout)
-    return np.asarray(image)
+            _bars(canvas, place, face, layout)
+    return np.array(image)
+
+
+def _area(face: Face) -> float:
+    """Return the negative area, so that sorting puts the largest face first."""
+    return -(face.box[2] - face.box[0]) * (face.box[3] - face.box[1])
+
+
+def _scale(longest: int, faces: list[Face]) -> int:
+    """Return the whole number a picture is enlarged by."""
+    scale = -(-_LEAST // longest)
+    if faces:
+        width = max(float(np.median([face.box[2] - face.box[0] for face in faces])), 1.0)
+        scale = max(scale, min(math.ceil(_LEAST_FACE / width), _MOST // longest))
+    return scale
 
 
 def _scaled(face: Face, scale: int, size: tuple[int, int]) -> Box:
-    x0, y0, x1, y1 = (round(v * scale) for v in face.box)
-    return max(x0, 0), max(y0, 0), min(x1, size[0] - 1), min(y1, size[1] - 1)
+    x0, x1 = sorted(min(max(round(x * scale), 0), size[0] - 1) for x in face.box[::2])
+    y0, y1 = sorted(min(max(round(y * scale), 0), size[1] - 1) for y in face.box[1::2])
+    return x0, y0, x1, y1
 
 
-def _area(box: Box) -> int:
-    return (box[2] - box[0]) * (box[3] - box[1])
-
-
-def _layout(size: tuple[int, int]) -> _Layout:
+def _layout(size: tuple[int, int], boxes: list[Box]) -> _Layout:
     side = (size[0] * size[1]) ** 0.5
-    letters = max(_SMALLEST + 3, round(side / 42))
+    letters = max(_SMALLEST + 3.0, side / 42)
+    if boxes:  # in a crowd, smaller letters: seven of them are about as wide as a face
+        letters = min(letters, 0.21 * float(np.median([box[2] - box[0] for box in boxes])))
+    font = max(_SMALLEST + 1, round(letters))
     small = max(_SMALLEST, round(letters * 0.8))
     return _Layout(
+        size=size,
         line=max(2, round(side / 320)),
-        font=ImageFont.load_default(letters),
+        font=ImageFont.load_default(font),
         small=ImageFont.load_default(small),
         row=round(small * 1.45),
-        panel=round(small * 12.5),
+        bar=round(small * 6),
     )
 
 
-def _label(canvas: ImageDraw.ImageDraw, box: Box, face: Face, layout: _Layout, others: list[Box]) -> Box:
-    """Write name and probability above the box, or below or inside it where there is no room."""
+def _label(
+    canvas: ImageDraw.ImageDraw, box: Box, face: Face, layout: _Layout, labels: list[Box], faces: list[Box]
+) -> Box:
+    """Write name and probability above, below or inside the box, wherever the least is covered."""
     text = f"{face.emotion} {face.emotions[face.emotion]:.0%}"
+    if layout.font.getlength(text) > 2 * (box[2] - box[0]):
+        text = face.emotion
     left, top, right, bottom = canvas.textbbox((0, 0), text, font=layout.font)
     pad = max(2, round((bottom - top) * 0.35))
     width, height = round(right - left) + 2 * pad, round(bottom - top) + 2 * pad
-    x = max(0, min(box[0], canvas.im.size[0] - width))
-    tops = [box[1] - height, box[3], box[1] + layout.line]
-    fitting = [y for y in tops if 0 <= y <= canvas.im.size[1] - height]
-    free = [y for y in fitting if not _overlap((x, y, x + width, y + height), others)]
-    y = (free or fitting or [0])[0]
-    colour = COLORS.get(face.emotion, _OTHER)
-    canvas.rectangle((x, y, x + width, y + height), fill=(*_PANEL, 225))
-    canvas.rectangle((x, y, x + max(2, pad // 2), y + height), fill=colour)
-    canvas.text((x + pad - left + 1, y + pad - top), text, font=layout.font, fill=_TEXT)
-    return x, y, x + width, y + height
+    x = max(0, min(box[0], layout.size[0] - width))
+    tops = [box[1] - height, box[3] + 1, box[1] + layout.line, box[3] - layout.line - height]
+    fitting = [y for y in tops if 0 <= y <= layout.size[1] - height] or [0]
+    places = [(x, y, x + width, y + height) for y in fitting]
+    x0, y0, x1, y1 = place = min(places, key=lambda p: 2 * _covered(p, labels) + _covered(p, faces))
+    canvas.rectangle(place, fill=(*_PANEL, 225))
+    canvas.rectangle((x0, y0, x0 + max(2, pad // 2), y1), fill=COLORS.get(face.emotion, _OTHER))
+    canvas.text((x0 + pad - left + 1, y0 + pad - top), text, font=layout.font, fill=_TEXT)
+    return x0, y0, x1, y1
 
 
-def _panel_place(
-    box: Box, layout: _Layout, size: tuple[int, int], taken: list[Box], face: Face
-) -> Box | None:
-    """Return where the bars of a face fit without covering anything, or None."""
-    rows = len(_leading(face))
-    width, height = layout.panel, layout.row * rows + layout.row // 2
-    gap = layout.line * 2
+def _panel_place(box: Box, face: Face, layout: _Layout, taken: list[Box], faces: list[Box]) -> Box | None:
+    """Return where the bars of a face fit without covering anything, or None.
+
+    Beside another face they would seem to be of that face, so they keep their distance there.
+    """
+    rows, names = len(_leading(face)), _names_width(face, layout)
+    width, height = names + layout.bar + layout.row, layout.row * rows + layout.row // 2
+    gap, far = layout.line * 2, layout.bar // 2
     spots = [
-        (box[2] + gap, box[1]),
-        (box[0] - gap - width, box[1]),
-        (box[0], box[3] + gap),
-        (box[2] - width, box[3] + gap),
-        (box[0], box[1] - gap - height),
+        (box[2] + gap, box[1], far),
+        (box[0] - gap - width, box[1], far),
+        (box[0], box[3] + gap, 0),
+        (box[2] - width, box[3] + gap, 0),
+        (box[0], box[1] - gap - height, 0),
     ]
-    for x, y in spots:
-        y = min(y, size[1] - height - 1)
+    for x, y, distance in spots:
+        if distance:
+            y = min(y, layout.size[1] - height - 1)
         place = (x, y, x + width, y + height)
-        inside = x >= 0 and y >= 0 and place[2] < size[0] and place[3] < size[1]
-        if inside and not _overlap(place, [*taken, box]):
+        near = (x - distance, y, place[2] + distance, place[3])
+        inside = x >= 0 and y >= 0 and place[2] < layout.size[0] and place[3] < layout.size[1]
+        if inside and not _covered(place, [*taken, box]) and not _covered(near, faces):
             return place
     return None
 
 
-def _overlap(a: Box, others: list[Box]) -> bool:
-    return any(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3] for b in others)
+def _covered(a: Box, others: list[Box]) -> int:
+    """Return how many square pixels of others a box covers."""
+    sides = ((min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])) for b in others)
+    return sum(width * height for width, height in sides if width > 0 and height > 0)
 
 
 def _leading(face: Face) -> list[tuple[str, float]]:
@@ -154,21 +190,24 @@ def _leading(face: Face) -> list[tuple[str, float]]:
     return [items[0], *((name, p) for name, p in items[1:] if p >= 0.02)]
 
 
+def _names_width(face: Face, layout: _Layout) -> int:
+    """Return the pixels that the names beside the bars take; never less than the longest usual one."""
+    names = ["happiness", *(name for name, _ in _leading(face))]
+    return round(max(layout.small.getlength(name) for name in names))
+
+
 def _bars(canvas: ImageDraw.ImageDraw, place: Box, face: Face, layout: _Layout) -> None:
     canvas.rectangle(place, fill=(*_PANEL, 205))
     pad = layout.row // 3
-    names = round(layout.panel * 0.45)
-    room = layout.panel - names - 2 * pad
+    thick = max(2, layout.row // 4)
+    x = place[2] - pad - layout.bar
     for k, (name, p) in enumerate(_leading(face)):
-        y = place[1] + pad // 2 + k * layout.row
-        middle = y + layout.row // 2
+        middle = place[1] + layout.row // 4 + k * layout.row + layout.row // 2
         canvas.text(
             (place[0] + pad, middle), name, font=layout.small, fill=_TEXT if not k else _FAINT, anchor="lm"
         )
-        x = place[0] + pad + names
-        thick = max(2, layout.row // 4)
-        canvas.rectangle((x, middle - thick, x + room, middle + thick), fill=(255, 255, 255, 36))
-        end = x + max(1, round(room * p))
+        canvas.rectangle((x, middle - thick, x + layout.bar, middle + thick), fill=(255, 255, 255, 36))
+        end = x + max(1, round(layout.bar * p))
         canvas.rectangle((x, middle - thick, end, middle + thick), fill=COLORS.get(name, _OTHER))
 
 
@@ -187,6 +226,8 @@ def contact_sheet(
         Pixels each crop is shown at.
     """
     n, k = len(captions), len(versions)
+    if not versions or any(len(version) != n for version in versions):
+        raise ArgumentError(f"versions has {[len(v) for v in versions]} crops; {n} captions need {n} in each")
     columns = max(1, min(n, round((n * 1.6 / k) ** 0.5)))
     rows = -(-n // columns)
     gap, text = 8, 16
@@ -202,4 +243,4 @@ def contact_sheet(
             )
             sheet.paste(crop, (x + j * side, y))
         canvas.text((x, y + side + 2), caption, font=font, fill=_TEXT)
-    return np.asarray(sheet)
+    return np.array(sheet)

@@ -11,7 +11,14 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write `content` to `path` atomically: readers see the old file or the new one, never half of one."""
+    """Write `content` to `path` atomically: readers see the old file or the new one, never half of one.
+
+    A link is followed. What is no plain file (``/dev/stdout``, a pipe) is written to, never replaced.
+    """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
     temporary = _beside(path)
     try:
         with temporary.open("xb") as stream:  # not tempfile, whose files only their owner may read
@@ -36,8 +43,12 @@ def replace_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             old = _beside(path)
             path.rename(old)
-            fresh.rename(path)
-            shutil.rmtree(old)
+            try:
+                fresh.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
+            shutil.rmtree(old, ignore_errors=True)
         else:
             fresh.rename(path)
     finally:
@@ -52,4 +63,4 @@ def sha256(path: Path) -> str:
 
 def _beside(path: Path) -> Path:
     """Return a hidden name in the same folder, so that renaming never crosses file systems."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    return path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")  # cut: a name has 255 bytes at most

@@ -269,53 +269,87 @@ def read_spec(folder: Path) -> Spec:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{str(folder)!r} is not a model folder: {path.name} cannot be read") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{str(path)!r} is not JSON: {error}") from error
     try:
         return _spec(tree)
     except PyferError as error:
         raise ModelError(f"{str(path)!r}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"key {error} is missing" if isinstance(error, KeyError) else str(error)
-        raise ModelError(f"{str(path)!r} does not describe a model: {what}") from error
 
 
-def _spec(tree: dict[str, Any]) -> Spec:
+def _spec(tree: object) -> Spec:
     if not isinstance(tree, dict) or tree.get("format") != 1:
         raise ModelError("format must be 1 (the only one this version knows)")
-    for key in tree:
-        if key not in _KEYS:
-            raise ModelError(f"key {key!r} is not known{did_you_mean(key, _KEYS)}")
-    name = tree["name"]
+    _check_keys("key", tree, _KEYS)
+    name, file, digest = (_get(tree, key, str) for key in ("name", "file", "sha256"))
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
         raise ModelError(f"name={name!r} must be letters, digits, '-' and '_'")
-    if Path(tree["file"]).name != tree["file"]:
-        raise ModelError(f"file={tree['file']!r} must be a file in the model folder itself")
-    if tree.get("window", 1) != 1:
+    if Path(file).name != file or file in ("", ".."):
+        raise ModelError(f"file={file!r} must be a file in the model folder itself")
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ModelError(f"sha256={digest!r} must be 64 hexadecimal digits; 'sha256sum {file}' prints them")
+    if _get(tree, "window", int, 1) != 1:
         raise ModelError(f"window={tree['window']}: this version runs models that look at one frame")
-    crop = tree.get("crop", {"align": True})
+    crop = _check_keys("crop key", _get(tree, "crop", dict, {}), ("align", "margin"))
+    margin = float(_get(crop, "margin", float, 0.0))
+    if not -0.5 < margin <= 2:
+        raise ModelError(f"margin={margin} must lie in -0.5..2, fractions of the box")
+    heads = tuple(_head(head) for head in _get(tree, "heads", list))
+    if not heads or len({head.name for head in heads}) < len(heads):
+        raise ModelError("heads must be a list of one or more, with different names")
     return Spec(
         name=name,
-        kind=tree["kind"],
-        file=tree["file"],
-        sha256=tree["sha256"],
+        kind=_get(tree, "kind", str),
+        file=file,
+        sha256=digest,
         window=1,
-        input=Preprocessing.from_dict(tree["input"]),
-        align=bool(crop.get("align", True)),
-        margin=float(crop.get("margin", 0.0)),
-        heads=tuple(_head(head) for head in tree["heads"]),
-        embedding=tree.get("embedding"),
-        about=tree.get("about", {}),
+        input=Preprocessing.from_dict(_get(tree, "input", dict)),
+        align=_get(crop, "align", bool, True),
+        margin=margin,
+        heads=heads,
+        embedding=None if tree.get("embedding") is None else _get(tree, "embedding", str),
+        about=_get(tree, "about", dict, {}),
     )
 
 
-def _head(tree: dict[str, Any]) -> Head:
-    known = set(Head.__dataclass_fields__)
+def _head(tree: object) -> Head:
+    if not isinstance(tree, dict):
+        raise ModelError(f"heads holds {tree!r}, must be objects with name, output and labels")
+    _check_keys("head key", tree, tuple(Head.__dataclass_fields__))
+    labels, prior = _get(tree, "labels", list), _get(tree, "prior", list, [])
+    if not all(isinstance(label, str) and label.strip() for label in labels):
+        raise ModelError(f"labels={labels!r} must be names")
+    words = (label.strip().lower() for label in labels)
+    return Head(
+        name=_get(tree, "name", str),
+        output=_get(tree, "output", str),
+        labels=tuple(ALIASES.get(word, word) for word in words),
+        activation=_get(tree, "activation", str, "logits"),
+        temperature=float(_get(tree, "temperature", float, 1.0)),
+        prior=tuple(float(_get({"prior": p}, "prior", float)) for p in prior),
+    )
+
+
+_JSON = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+_JSON |= {list: "a list [...]", dict: "an object {...}"}
+
+
+def _check_keys(what: str, tree: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
     for key in tree:
         if key not in known:
-            raise ModelError(f"head key {key!r} is not known{did_you_mean(key, known)}")
-    labels = tuple(ALIASES.get(label.strip().lower(), label.strip().lower()) for label in tree["labels"])
-    return Head(**{**tree, "labels": labels, "prior": tuple(float(p) for p in tree.get("prior", ()))})
+            raise ModelError(f"{what} {key!r} is not known{did_you_mean(key, known)}")
+    return tree
+
+
+def _get(tree: dict[str, Any], key: str, kind: type, default: Any = None) -> Any:
+    """Return `key` of a JSON object, which must be of `kind`; there is no default where it is None."""
+    if key not in tree and default is None:
+        raise ModelError(f"key {key!r} is missing")
+    value = tree.get(key, default)
+    kinds = (int, float) if kind is float else (kind,)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
+        raise ModelError(f"{key}={value!r} must be {_JSON[kind]}")
+    return value
 
 
 # --- where models lie ------------------------------------------------------------------------------------
@@ -323,8 +357,8 @@ def _head(tree: dict[str, Any]) -> Head:
 
 def home() -> Path:
     """Return the folder for the user's own things: $PYFER_HOME, or ``~/.local/share/pyfer``."""
-    chosen = os.environ.get("PYFER_HOME")
-    return Path(chosen) if chosen else Path.home() / ".local" / "share" / "pyfer"
+    chosen = os.environ.get("PYFER_HOME") or "~/.local/share/pyfer"
+    return Path(os.path.expanduser(chosen))  # noqa: PTH111  (Path.expanduser raises where there is no home)
 
 
 def installed() -> Iterator[tuple[str, Path]]:
@@ -332,18 +366,23 @@ def installed() -> Iterator[tuple[str, Path]]:
     for root in (_SHIPPED, home() / "models"):
         if root.is_dir():
             for folder in sorted(root.iterdir()):
-                if (folder / "model.json").is_file():
+                # a hidden folder is one that `add` has not finished
+                if (folder / "model.json").is_file() and not folder.name.startswith("."):
                     yield folder.name, folder
 
 
 def find(name: str | Path | None) -> Path:
-    """Return the folder of an installed model's name, of a path, or (None) of the default model."""
+    """Return the folder of an installed model's name, of a path, or (None) of the default model.
+
+    A string that is both is the installed model; write ``./name`` or pass a `Path` for the folder.
+    """
     if name is None:
         name = DEFAULT_MODEL
     known = dict(installed())
-    if str(name) in known:
+    is_folder = os.path.isdir(name)  # noqa: PTH112  (Path.is_dir raises on odd names)
+    if str(name) in known and not (is_folder and isinstance(name, Path)):
         return known[str(name)]
-    if Path(name).is_dir():
+    if is_folder:
         return Path(name)
     raise ModelError(
         f"model={str(name)!r} is neither an installed model ({', '.join(known) or 'none'}) nor a folder"
@@ -357,14 +396,18 @@ def add(folder: str | Path) -> Path:
     Raises
     ------
     ModelError
-        The folder does not hold a working model, or its name is that of a shipped model.
+        The folder does not hold a working model, its name is that of a shipped model, or it cannot be
+        written.
     """
-    model = Model(folder)
+    model = Model(Path(folder))
     if (_SHIPPED / model.name).is_dir():
         raise ModelError(f"name={model.name!r} is that of a model that ships with pyFER; choose another name")
     target = home() / "models" / model.name
-    with replace_folder(target) as fresh:
-        for path in model.folder.iterdir():
-            if path.is_file():
-                shutil.copy2(path, fresh / path.name)
+    try:
+        with replace_folder(target) as fresh:
+            for path in model.folder.iterdir():
+                if path.is_file():
+                    shutil.copy2(path, fresh / path.name)
+    except OSError as error:
+        raise ModelError(f"model {model.name!r} cannot be installed as {str(target)!r}: {error}") from error
     return target

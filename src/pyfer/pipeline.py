@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pyfer.emotions import canonical
 from pyfer.errors import ArgumentError, SourceError
 from pyfer.faces import Detector, Faces, Mtcnn, align, crop_box, crop_whole
-from pyfer.models import BATCH, Head, Model
+from pyfer.models import BATCH, Head, Model, find, shares
 from pyfer.results import Input, Result
 from pyfer.sources import Picture, Source, read
 
@@ -43,22 +43,22 @@ class Reading:
             raise ArgumentError(f"classes={self.classes!r} must name two or more different emotions")
         return [k for k, label in enumerate(head.labels) if label in wanted]
 
-    def factor(self, head: Head) -> NDArray[np.float32]:
-        """Return (c,) factors that turn the model's prior into the wanted one."""
+    def factor(self, head: Head) -> NDArray[np.float64]:
+        """Return (c,) factors that turn the model's prior into the wanted one; their scale means nothing."""
         c = len(head.labels)
-        mine = np.asarray(head.prior or [1 / c] * c, np.float32)
+        mine = np.asarray(head.prior or [1 / c] * c, np.float64)
         if self.prior is None:
-            return np.ones(c, np.float32)
+            return np.ones(c)
         if self.prior == "uniform":
             return 1 / mine
         if not isinstance(self.prior, dict):
             raise ArgumentError(f"prior={self.prior!r} must be 'uniform' or weights by name")
-        wanted = np.ones(c, np.float32)
+        wanted = np.ones(c)
         for name, weight in self.prior.items():
-            if not weight > 0:
-                raise ArgumentError(f"prior[{name!r}]={weight!r} must be a number above 0")
+            if not isinstance(weight, (int, float)) or not 0 < weight < np.inf:
+                raise ArgumentError(f"prior[{name!r}]={weight!r} must be a finite number above 0")
             wanted[head.labels.index(canonical(name, head.labels))] = weight
-        return np.asarray(wanted / mine, np.float32)
+        return wanted / wanted.max() / mine
 
 
 @dataclass
@@ -144,8 +144,7 @@ class Pipeline:
         """Return probabilities (n, b) and embeddings (n, e) of aligned crops (n, s, s[, 3])."""
         output = self.model(crops)
         p = output.probabilities[self._head.name] * self._factor
-        p = p[:, self._kept]
-        return np.asarray(p / p.sum(1, keepdims=True), np.float32), output.embedding
+        return shares(p[:, self._kept]), output.embedding
 
     def _predict(
         self, sources: Sequence[Source], crops: bool, on_done: OnDone | None, *, strict: bool
@@ -189,18 +188,18 @@ class Pipeline:
         return found, crop_box(picture, found.box, size, margin=self.model.spec.margin)
 
     def _flush(self, columns: _Columns) -> None:
-        if columns.crops:
-            basic, embedding = self.recognise(np.stack(columns.crops))
-            columns.basic.append(basic)
-            if embedding is not None:
-                columns.embedding.append(embedding)
-            columns.crops.clear()
+        size = self.model.spec.input.size
+        basic, embedding = self.recognise(np.array(columns.crops, np.uint8).reshape(-1, size, size, 3))
+        columns.basic.append(basic)
+        if embedding is not None:
+            columns.embedding.append(embedding)
+        columns.crops.clear()
 
     def _result(self, columns: _Columns, inputs: list[Input]) -> Result:
         faces = columns.faces or [Faces.empty()]
         return Result(
             self.labels,
-            np.concatenate(columns.basic) if columns.basic else np.zeros((0, len(self.labels)), np.float32),
+            np.concatenate(columns.basic),
             np.concatenate([f.box for f in faces]),
             np.concatenate([f.score for f in faces]),
             np.concatenate([f.landmarks for f in faces]),
@@ -246,16 +245,23 @@ def predict(
     >>> result = pyfer.predict("party.jpg")                      # doctest: +SKIP
     >>> for face in result: print(face.emotion, face.basic)      # doctest: +SKIP
     """
-    reading = Reading(classes=None if classes is None else tuple(classes))
-    loaded = model if isinstance(model, Model) else _load(None if model is None else str(model))
+    if classes is not None:
+        classes = (classes,) if isinstance(classes, str) else tuple(classes)  # not the letters of a name
+    reading = Reading(classes=classes)
+    loaded = model if isinstance(model, Model) else _loaded(find(model).resolve())
     pipeline = Pipeline(loaded, None if crops else _detector(), reading=reading)
     return pipeline.predict(source, crops=crops)
 
 
+def _loaded(folder: Path) -> Model:
+    path = folder / "model.json"
+    return _load(folder, path.stat().st_mtime_ns if path.exists() else 0)
+
+
 @lru_cache(maxsize=4)
-def _load(model: str | None) -> Model:
-    """Keep the last models, so that calls in a loop do not load the networks again and again."""
-    return Model(model)
+def _load(folder: Path, written: int) -> Model:
+    """Keep the last models, so that calls in a loop do not load the networks again until they change."""
+    return Model(folder)
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,7 @@ class Face:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """All faces of all inputs; every column has one entry a face.
 
@@ -84,26 +84,37 @@ class Result:
 
     def __post_init__(self) -> None:
         n, b = len(self.source), len(self.labels)
-        shapes = {"basic": (n, b), "box": (n, 4), "score": (n,), "landmarks": (n, 5, 2)}
+        shapes = {"source": (n,), "basic": (n, b), "box": (n, 4), "score": (n,), "landmarks": (n, 5, 2)}
         for name, shape in shapes.items():
-            if getattr(self, name).shape != shape:
-                raise ArgumentError(f"{name} has shape {getattr(self, name).shape}; {n} faces need {shape}")
+            column = np.asarray(getattr(self, name), np.int64 if name == "source" else np.float32)
+            if column.shape != shape:
+                raise ArgumentError(f"{name} has shape {column.shape}; {n} faces need {shape}")
+            object.__setattr__(self, name, column)
         if self.embedding is not None and len(self.embedding) != n:
             raise ArgumentError(f"embedding has {len(self.embedding)} rows for {n} faces")
         if n and (self.source.min() < 0 or self.source.max() >= len(self.inputs)):
-            raise ArgumentError(f"source must lie in 0..{len(self.inputs) - 1}, the indices of the inputs")
-        if n and not np.allclose(self.basic.sum(1), 1, atol=1e-3):
-            raise ArgumentError("basic must have rows that sum to 1")
+            raise ArgumentError(
+                f"source={self.source} must lie in 0..{len(self.inputs) - 1}, the indices of the inputs"
+            )
+        if not ((self.basic >= 0).all() and np.allclose(self.basic.sum(1), 1, atol=1e-3)):
+            raise ArgumentError("basic must have rows of probabilities: 0 or more, with sum 1")
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitem__(self, rows: int | slice | NDArray[Any] | list[int]) -> Any:
+    @overload
+    def __getitem__(self, rows: int | np.integer) -> Face: ...
+    @overload
+    def __getitem__(self, rows: slice | NDArray[Any] | list[int] | list[bool]) -> Result: ...
+    def __getitem__(
+        self, rows: int | np.integer | slice | NDArray[Any] | list[int] | list[bool]
+    ) -> Face | Result:
         """Return one `Face` (an integer) or the `Result` of a slice, a mask or an index array."""
         if isinstance(rows, (int, np.integer)):
             return self._face(int(rows))
-        if isinstance(rows, list):
-            rows = np.asarray(rows, np.int64)
+        if not isinstance(rows, slice):
+            rows = np.asarray(rows)
+            rows = rows if rows.size else rows.astype(np.intp)  # [] is float for numpy
         return Result(
             self.labels,
             self.basic[rows],
@@ -155,7 +166,8 @@ class Result:
             {"source": entry.name, "status": entry.status, "message": entry.message, "faces": found}
             for entry, found in zip(self.inputs, faces, strict=True)
         ]
-        return json.dumps(tree, indent=indent, ensure_ascii=False)
+        text = json.dumps(tree, indent=indent, ensure_ascii=False)
+        return text.encode(errors="backslashreplace").decode()  # half a surrogate: a file name not in UTF-8
 
     def to_columns(self) -> dict[str, list[Any]]:
         """Return a flat table as columns: source, status, box, score, emotion, one column an emotion.
@@ -188,7 +200,7 @@ class Result:
         writer.writerow(columns)
         for row in zip(*columns.values(), strict=True):
             writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
-        return text.getvalue()
+        return text.getvalue().encode(errors="backslashreplace").decode()
 
     def to_table(self) -> Any:
         """Return the table of `to_columns` as a pandas DataFrame.

@@ -174,6 +174,8 @@ def _round_to_eight_bits(path: Path, train: FaceData, prepare: Preprocessing, se
         Reader(),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
+        # Seven-bit weights: processors without VNNI add pairs of products in 16 bits, which would overflow.
+        reduce_range=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         op_types_to_quantize=["Conv"],  # the small dense layers cost nothing and decide the answer

@@ -42,6 +42,7 @@ class _Run:
     network: Network
     average: Network
     optimizer: torch.optim.SGD
+    teachers: tuple[Network, ...] = ()
     epoch: int = 0
     best: float = -math.inf
     stale: int = 0
@@ -233,6 +234,8 @@ def _start(
     torch.manual_seed(settings.seed)
     labels = {head: data.labels[head] for head in settings.loss.heads}
     network = Network(settings.network, {head: len(names) for head, names in labels.items()})
+    if settings.network.start:
+        _start_from(network, Path(settings.network.start))
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     s = settings.schedule
     matrices = [p for p in network.parameters() if p.ndim > 1]
@@ -240,7 +243,8 @@ def _start(
     groups = [{"params": matrices, "weight_decay": s.decay}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.SGD(groups, lr=s.rate, momentum=0.9, nesterov=True)
     average = copy.deepcopy(network).requires_grad_(False)
-    run = _Run(network, average, optimizer)
+    teachers = tuple(load_network(Path(path))[0].to(device) for path in settings.loss.teachers)
+    run = _Run(network, average, optimizer, teachers)
     history: list[Metrics] = []
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.is_file():
@@ -255,6 +259,15 @@ def _start(
     replace_file(folder / "settings.json", json.dumps(to_dict(settings), indent=2).encode())
     replace_file(folder / "labels.json", json.dumps(labels).encode())
     return run, history
+
+
+def _start_from(network: Network, folder: Path) -> None:
+    try:
+        network.load_state_dict(load_network(folder)[0].state_dict())
+    except RuntimeError as error:
+        raise TrainingError(
+            f"network.start={str(folder)!r} is a network of another shape: {error}"
+        ) from error
 
 
 def _batches(weights: Tensor, steps: int, batch: int, generator: Generator) -> Iterator[Tensor]:
@@ -275,6 +288,7 @@ def _step(run: _Run, settings: Settings, x: Tensor, y: dict[str, Tensor], epoch:
     x = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
         output = run.network(x)
+        y = _taught(run.teachers, x, y, settings.loss.teaching)
     parts = [
         weight * soft_cross_entropy(output[head], y[head], settings.loss.smoothing)
         for head, weight in settings.loss.heads.items()
@@ -286,6 +300,22 @@ def _step(run: _Run, settings: Settings, x: Tensor, y: dict[str, Tensor], epoch:
     run.optimizer.step()
     _move_average(run.average, run.network, min(s.average, (1 + 200 * epoch) / (10 + 200 * epoch)))
     return float(loss.detach())
+
+
+@torch.no_grad()
+def _taught(
+    teachers: tuple[Network, ...], x: Tensor, y: dict[str, Tensor], share: float
+) -> dict[str, Tensor]:
+    """Return targets of which `share` is the teachers' mean answer (all of it where there is no label)."""
+    if not teachers:
+        return y
+    answers = [teacher(x) for teacher in teachers]
+    mixed = {}
+    for head, target in y.items():
+        answer = torch.stack([torch.softmax(a[head].float(), 1) for a in answers]).mean(0)
+        labelled = target.sum(1, keepdim=True) > 0
+        mixed[head] = torch.where(labelled, (1 - share) * target + share * answer, answer)
+    return mixed
 
 
 def _rate_factor(epoch: float, s: ScheduleSettings) -> float:

@@ -33,6 +33,8 @@ class NetworkSettings:
     """Residual blocks of each stage."""
     dropout: float = 0.2
     """Share of the embedding dropped in training."""
+    start: str = ""
+    """Folder of a finished run of the same shape whose weights are the start; empty starts from noise."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class LossSettings:
     """Weight of each head."""
     smoothing: float = 0.05
     """Label smoothing (Szegedy et al. 2016)."""
+    teachers: tuple[str, ...] = ()
+    """Folders of finished runs whose averaged answer is part of the target (Hinton et al. 2015). They see
+    the very crops that the network sees (Beyer et al. 2022)."""
+    teaching: float = 0.5
+    """Share of the teachers' answer in the target; faces without a label are learned from it alone."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +166,7 @@ class Settings:
                 len(self.network.blocks) == len(self.network.widths),
                 "must have as many entries as network.widths",
             ),
+            ("loss.teaching", self.loss.teaching, 0 <= self.loss.teaching <= 1, "must be in 0..1"),
             ("loss.heads", self.loss.heads, bool(self.loss.heads), "must name at least one head"),
         )
         for name, value, holds, rule in rules:
