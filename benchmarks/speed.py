@@ -314,13 +314,14 @@ def throughput(model: Model, effort: Effort) -> Iterator[Figure]:
     gigaflop = 2e-9 * multiply_adds(graph)
     size = f"{precision(graph)}, {500 * gigaflop:.1f} M multiply-adds"
     for threads in THREADS:
+        crowded = f" (only {counted(cores(), 'core')})" if threads > cores() else ""
         most = peak(threads, effort)
         yield most
         for n in BATCHES:
             (samples,) = in_turns([runner(model, threads, faces_of(model, n))], effort)
             rates = [n / s for s in samples]
             work = statistics.median(rates) * gigaflop  # GFLOP/s
-            note = f"{size}: {work:.0f} GFLOP/s, {work / most.value:.0%} of peak"
+            note = f"{size}: {work:.0f} GFLOP/s, {work / most.value:.0%} of peak{crowded}"
             yield Figure.of(f"network, batch {n}, {counted(threads, 'thread')}", rates, "faces/s", note)
 
 
@@ -414,12 +415,16 @@ def installation() -> Iterator[Figure]:
 # --- report -------------------------------------------------------------------------------------------------
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def machine() -> dict[str, Any]:
     """Return what the figures were measured on."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
     packages = {name: version(name) for name in ("onnxruntime", "numpy", "pillow")}
-    return {"cores": cores, "load": load, "python": platform.python_version(), **packages}
+    return {"cores": cores(), "load": load, "python": platform.python_version(), **packages}
 
 
 def measure(model: Model, picture: Path | None, effort: Effort) -> Iterator[Figure]:

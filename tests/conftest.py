@@ -90,7 +90,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder: 48 x 48 gray, heads ferplus (8) and fer2013 (7), an embedding of 4. Not to be changed."""
+    """A model: 48 x 48 gray, heads ferplus (8) and fer2013 (7), an embedding of 4. Not to be changed."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
     folder.mkdir()
     write_network(folder / "model.onnx", {"ferplus": 8, "fer2013": 7, "embedding": 4})

@@ -327,7 +327,7 @@ def test_export_makes_a_model_that_says_what_the_network_says(finished, tmp_path
     logits = loop.predict_logits(network, data, size=24)
     output = model(data.images)
     for head in model.spec.heads:
-        z = torch.from_numpy(logits[head.name]) / head.temperature
+        z = torch.from_numpy(logits[head.name]) / head.temperature + torch.tensor(head.bias)
         np.testing.assert_allclose(output.probabilities[head.name], torch.softmax(z, 1).numpy(), atol=1e-4)
         assert sum(head.prior) == pytest.approx(1, abs=1e-3)
     assert output.embedding is not None
@@ -354,6 +354,33 @@ def test_eight_bit_export_is_smaller_and_answers_alike(finished, tmp_path, monke
     with pytest.raises(TrainingError, match="eight_bit"):
         exporting.export(other, tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
+
+
+def test_tilt_moves_bias_and_prior_by_the_same_share(finished, tmp_path, monkeypatch):
+    settings, run, _ = finished
+    original = exporting.open_data
+
+    def few_happy(spec):
+        data = original(spec)
+        happy = data.targets["fer2013"][:, 1] > 0
+        return data[~happy | (np.arange(len(data)) % 64 == 1)]
+
+    monkeypatch.setattr(exporting, "open_data", few_happy)
+    state = torch.load(run / "best.pt", weights_only=True)
+    folders = []
+    for tilt in (0.0, 0.5):
+        tilted = replace(settings, export=ExportSettings(eight_bit=False, tilt=tilt))
+        state["settings"] = json.dumps(to_dict(tilted))
+        other = tmp_path / f"run{tilt}"
+        other.mkdir()
+        torch.save(state, other / "best.pt")
+        folders.append(exporting.export(other, tmp_path / f"model{tilt}").folder)
+    plain, moved = (Model(folder) for folder in folders)
+    a, b = plain.spec.heads[1], moved.spec.heads[1]
+    assert a.prior[1] < 0.7 * a.prior[0]  # rare, though drawn more often than it occurs
+    np.testing.assert_allclose(np.diff(np.log(b.prior)), 0.5 * np.diff(np.log(a.prior)), atol=1e-2)
+    np.testing.assert_allclose(np.diff(b.bias), -0.5 * np.diff(np.log(a.prior)), atol=1e-3)
+    assert not any(a.bias)
 
 
 def test_export_refuses_when_onnx_and_torch_differ(finished, tmp_path, monkeypatch):

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pyfer import terminal
 from pyfer.errors import ArgumentError, PyferError
+from pyfer.terminal import err, out, shown
 
 if TYPE_CHECKING:
-    from pyfer.pipeline import OnDone, Reading
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pyfer.faces import Detector
+    from pyfer.pipeline import Reading
     from pyfer.results import Result
 
 app = typer.Typer(
@@ -33,16 +39,17 @@ models_app = typer.Typer(no_args_is_help=True, help="Installed recognisers: list
 data_app = typer.Typer(no_args_is_help=True, help="Labelled data sets: list the readers, look at faces.")
 app.add_typer(models_app, name="models")
 app.add_typer(data_app, name="data")
-out = Console()
-err = Console(stderr=True)
 
 
 def main() -> None:
-    """Run the command; errors raised on purpose become one line and exit status 2."""
+    """Run the command; errors become one line and exit status 2, never a traceback for a wrong file."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # no bar, or odd name, must end in an error
     try:
         app()
-    except PyferError as error:
-        err.print(Text.assemble(("error: ", "bold red"), str(error)))
+    except (PyferError, OSError) as error:
+        err.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         err.print("stopped")
@@ -53,7 +60,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         import pyfer
 
-        out.print(f"pyfer {pyfer.__version__}", highlight=False)
+        out.print(f"pyfer {pyfer.__version__}")
         raise typer.Exit
 
 
@@ -76,17 +83,6 @@ ModelOption = Annotated[
 ]
 HeadOption = Annotated[str | None, typer.Option(help="Which of the model's sets of labels speaks.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-
-
-@contextmanager
-def _progress(what: str, total: int, quiet: bool = False) -> Iterator[OnDone]:
-    """Show a bar with the time left on standard error, where that is a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done, n: progress.update(task, completed=done, total=n)
 
 
 # --- predict ---------------------------------------------------------------------------------------------
@@ -122,36 +118,45 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Recognise the emotions of the faces in pictures."""
-    from pyfer import files, sources as reading_room
-    from pyfer.faces import Detector, Mtcnn, YuNet
     from pyfer.pipeline import Pipeline
+    from pyfer.sources import STDIN, expand, read_stdin
 
-    names = reading_room.expand(sources)
-    detector: Detector | None = None
-    if yunet is not None:
-        detector = YuNet(yunet)
-    elif smallest is not None:
-        detector = Mtcnn(smallest=smallest, threads=os.cpu_count() or 1)
-    pipeline = Pipeline(model, detector, reading=_reading(head, classes, prior), largest=largest)
-    pictures = [reading_room.read_stdin() if name == reading_room.STDIN else name for name in names]
-    with _progress("pictures", len(pictures), quiet=len(pictures) < 2) as on_done:
+    names = expand(sources)
+    marked = [] if picture is None else _picture_paths(names, picture)
+    if csv is not None:
+        _check_target("csv", csv, names)
+    pipeline = Pipeline(
+        model, _detector(yunet, smallest), reading=_reading(head, classes, prior), largest=largest
+    )
+    pictures = [read_stdin() if name == STDIN else name for name in names]
+    with terminal.progress("pictures", len(pictures), quiet=len(pictures) < 2) as on_done:
         result = pipeline.predict(pictures, crops=crops, on_done=on_done)
     entries = [
-        replace(entry, name="<standard input>") if name == reading_room.STDIN else entry
+        replace(entry, name="<standard input>") if name == STDIN else entry
         for name, entry in zip(names, result.inputs, strict=True)
     ]
     result = replace(result, inputs=tuple(entries))
-    if picture is not None:
-        _write_pictures(result, pictures, picture)
-    if csv is not None:
-        files.replace_file(csv, result.to_csv().encode())
     if as_json:
         print(result.to_json(indent=1))
     else:
-        _show(result)
+        terminal.show_faces(result)
+    if csv is not None:
+        _write("csv", csv, result.to_csv().encode())
+    _write_pictures(result, pictures, marked)
     for entry in result.failed:
-        err.print(Text.assemble(("failed: ", "bold red"), f"{entry.name}: {entry.message}"), soft_wrap=True)
+        reason = entry.message if entry.message.startswith(entry.name) else f"{entry.name}: {entry.message}"
+        err.print(Text.assemble(("failed: ", "bold red"), shown(reason)), soft_wrap=True)
     raise typer.Exit(1 if result.failed else 0)
+
+
+def _detector(yunet: Path | None, smallest: float | None) -> Detector | None:
+    from pyfer.faces import Mtcnn, YuNet
+
+    if yunet is not None and smallest is not None:
+        raise ArgumentError(f"smallest={smallest} is a setting of MTCNN; leave it or --yunet out")
+    if yunet is not None:
+        return YuNet(yunet)
+    return None if smallest is None else Mtcnn(smallest=smallest, threads=os.cpu_count() or 1)
 
 
 def _reading(head: str | None, classes: str | None, prior: str | None) -> Reading:
@@ -169,58 +174,77 @@ def _reading(head: str | None, classes: str | None, prior: str | None) -> Readin
     return Reading(head, chosen, weights)
 
 
-def _show(result: Result) -> None:
-    """Print one row a face; inputs without a face, or that failed, have a row too."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("picture", overflow="ellipsis", no_wrap=True, ratio=2)
-    table.add_column("box", no_wrap=True, style="dim")
-    table.add_column("emotion", no_wrap=True)
-    table.add_column("", no_wrap=True, width=12)
-    table.add_column("next", overflow="ellipsis", no_wrap=True, style="dim", ratio=2)
-    rows_of: dict[int, list[Any]] = {}
-    for face in result:
-        rows_of.setdefault(face.source, []).append(face)
-    for index, entry in enumerate(result.inputs):
-        if entry.status != "ok":
-            table.add_row(entry.name, "", Text(entry.status, "red"), "", "")
-        elif index not in rows_of:
-            table.add_row(entry.name, "", Text("no face", "dim"), "", "")
-        for face in rows_of.get(index, []):
-            first, *others = face.emotions.items()
-            box = " ".join(f"{v:.0f}" for v in face.box)
-            following = ", ".join(f"{name} {p:.0%}" for name, p in others[:3] if p >= 0.005)
-            table.add_row(entry.name, box, f"{first[0]} {first[1]:.0%}", _bar(first[1]), following)
-    out.print(table)
+def _check_target(option: str, path: Path, names: Sequence[str | Path]) -> None:
+    """Refuse, before any work, to write where there is no folder or over one of the pictures to read."""
+    if path.is_dir() or not path.parent.is_dir():
+        rule = (
+            "is a folder" if path.is_dir() else f"cannot be written: there is no folder {str(path.parent)!r}"
+        )
+        raise ArgumentError(f"{option}={str(path)!r} {rule}; name a file")
+    if os.path.realpath(path) in {os.path.realpath(name) for name in names}:
+        raise ArgumentError(f"{option}={str(path)!r} is one of the pictures to read; write elsewhere")
 
 
-def _bar(share: float, width: int = 12) -> Text:
-    full = round(share * width)
-    return Text.assemble(("━" * full, "green"), ("━" * (width - full), "dim"))
+def _write(option: str, path: Path, content: bytes) -> None:
+    from pyfer.files import replace_file
+
+    try:
+        replace_file(path, content)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ArgumentError(f"{option}={str(path)!r} cannot be written: {reason}") from error
 
 
-def _write_pictures(result: Result, pictures: list[Any], target: Path) -> None:
+def _picture_paths(names: Sequence[str | Path], target: Path) -> list[Path]:
+    """Return where each picture's marked version will be: a file for one, a folder for several."""
+    from pyfer.sources import STDIN
+
+    if len(names) == 1 and target.suffix and not target.is_dir():
+        paths = [target]
+    else:
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArgumentError(f"picture={str(target)!r} is no folder: {error.strerror}") from error
+        paths = []
+        for name in names:
+            stem = "standard-input" if name == STDIN else Path(name).stem
+            stems = (stem if k == 1 else f"{stem}-{k}" for k in itertools.count(1))
+            paths.append(next(p for s in stems if (p := target / f"{s}.png") not in paths))
+    for path in paths:
+        _check_picture("picture", path, names)
+    return paths
+
+
+def _check_picture(option: str, path: Path, names: Sequence[str | Path]) -> str:
+    """Do as `_check_target`, and return Pillow's name of the format that the file's ending stands for."""
     from PIL import Image
 
+    _check_target(option, path, names)
+    form = Image.registered_extensions().get(path.suffix.lower(), "")
+    if form not in Image.SAVE:
+        raise ArgumentError(f"{option}={str(path)!r} must end in .png, .jpg, .webp or the like")
+    return form
+
+
+def _write_pictures(result: Result, pictures: list[Any], paths: list[Path]) -> None:
     from pyfer.drawing import draw
     from pyfer.sources import read
 
-    several = len(pictures) > 1 or target.is_dir()
-    if several:
-        target.mkdir(parents=True, exist_ok=True)
-    used: set[str] = set()
-    for index, (picture, entry) in enumerate(zip(pictures, result.inputs, strict=True)):
-        if entry.status != "ok":
-            continue
-        path = target
-        if several:
-            stem = Path(entry.name).stem if isinstance(picture, (str, Path)) else "standard-input"
-            name = stem if stem not in used else f"{stem}-{index}"
-            used.add(name)
-            path = target / f"{name}.png"
-        try:
-            Image.fromarray(draw(read(picture), result, source=index)).save(path)
-        except (OSError, ValueError) as error:
-            raise ArgumentError(f"picture={str(path)!r} cannot be written: {error}") from error
+    for index, path in enumerate(paths):
+        if result.inputs[index].status == "ok":
+            _write_picture("picture", path, draw(read(pictures[index]), result, source=index))
+
+
+def _write_picture(option: str, path: Path, picture: NDArray[np.uint8]) -> None:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    try:
+        Image.fromarray(picture).save(stream, _check_picture(option, path, []))
+    except (OSError, ValueError) as error:  # such as a side of more pixels than the format can have
+        raise ArgumentError(f"{option}={str(path)!r} cannot be written: {error}") from error
+    _write(option, path, stream.getvalue())
 
 
 # --- training and evaluation -----------------------------------------------------------------------------
@@ -246,27 +270,15 @@ def train(
 
     loaded = load_settings(settings)
     folder = run or Path("runs") / loaded.name
-    with _progress(f"training {loaded.name}", 1) as on_done:
+    with terminal.progress(f"training {loaded.name}", 1) as on_done:
         history = run_training(loaded, folder, lambda done, total, _: on_done(done, total))
-    _show_history(history)
+    terminal.show_history(history)
     exported = export(folder, export_to or folder / "model")
     out.print(
         f"model: {exported.folder} (torch and ONNX differ by {exported.difference:.1g}; "
         f"{exported.same_answer:.1%} of answers unchanged by rounding)",
-        highlight=False,
         soft_wrap=True,
     )
-
-
-def _show_history(history: list[dict[str, float]]) -> None:
-    validated = [m for m in history if "score" in m]
-    table = Table(box=None, header_style="bold", title="validation", title_justify="left")
-    names = [k for k in validated[-1] if k not in ("seconds", "score")]
-    for name in names:
-        table.add_column(name.replace(".", "\n"), justify="right")
-    for metrics in validated[-8:]:
-        table.add_row(*(f"{metrics[k]:.0f}" if k == "epoch" else f"{metrics[k]:.4f}" for k in names))
-    out.print(table)
 
 
 @app.command(
@@ -296,22 +308,8 @@ def evaluate(
     if as_json:
         print(json.dumps({"model": loaded.name, "data": data, "flip": flip, **scores.to_dict()}, indent=1))
         return
-    out.print(f"{loaded.name} on {data}", highlight=False, soft_wrap=True)
-    summary = ("accuracy", "macro_recall", "macro_f1", "top2", "ece", "nll")
-    line = "  ".join(f"{name} {getattr(scores, name):.4f}" for name in summary)
-    out.print(f"n {scores.n}  {line}", highlight=False, soft_wrap=True)
-    table = Table(box=None, header_style="bold", title="row: truth, column: answer", title_justify="left")
-    table.add_column("")
-    for name in scores.labels:
-        table.add_column(name[:8], justify="right", no_wrap=True)
-    table.add_column("recall", justify="right")
-    for k, name in enumerate(scores.labels):
-        cells = [
-            Text(str(count), "bold green" if j == k else ("dim" if not count else ""))
-            for j, count in enumerate(scores.confusion[k].tolist())
-        ]
-        table.add_row(name, *cells, f"{scores.recall[k]:.1%}")
-    out.print(table)
+    out.print(f"{loaded.name} on {data}: {scores.n} faces", soft_wrap=True)
+    terminal.show_scores(scores)
 
 
 # --- models ----------------------------------------------------------------------------------------------
@@ -322,21 +320,21 @@ def models_list() -> None:
     """List the installed models."""
     from pyfer.models import DEFAULT_MODEL, installed, read_spec
 
-    table = Table(box=None, header_style="bold")
-    for column in ("name", "kind", "input", "heads", "size", "folder"):
-        table.add_column(column, overflow="fold" if column == "folder" else "ellipsis")
     for name, folder in installed():
+        label = Text.assemble((name, "bold"), " (default)" if name == DEFAULT_MODEL else "")
         try:
             spec = read_spec(folder)
         except PyferError as error:
-            table.add_row(name, Text("damaged", "red"), "", "", "", str(error))
+            out.print(Text.assemble(label, ("  damaged: ", "red"), str(error)), soft_wrap=True)
             continue
-        heads = ", ".join(f"{h.name} ({len(h.labels)})" for h in spec.heads)
-        size = (folder / spec.file).stat().st_size / 1e6 if (folder / spec.file).is_file() else 0.0
-        label = f"{name} (default)" if name == DEFAULT_MODEL else name
+        heads = ", ".join(f"{head.name} ({len(head.labels)})" for head in spec.heads)
+        path = folder / spec.file
+        size = path.stat().st_size / 1e6 if path.is_file() else 0.0
         shape = f"{spec.input.size}x{spec.input.size} {spec.input.color}"
-        table.add_row(label, spec.kind, shape, heads, f"{size:.1f} MB", str(folder))
-    out.print(table)
+        out.print(
+            Text.assemble(label, f"  {spec.kind}, {shape}, {size:.1f} MB, labels: {heads}"), soft_wrap=True
+        )
+        out.print(Text(f"  {folder}", "dim"), soft_wrap=True)
 
 
 @models_app.command("show")
@@ -352,7 +350,7 @@ def models_show(
     read_spec(folder)
     card = folder / "README.md"
     if card.is_file():
-        out.print(Markdown(card.read_text(encoding="utf-8")))
+        out.print(Markdown(card.read_text(encoding="utf-8", errors="replace")))
     out.print_json((folder / "model.json").read_text(encoding="utf-8"))
 
 
@@ -361,7 +359,7 @@ def models_add(folder: Annotated[Path, typer.Argument(help="Model folder; see do
     """Check a model folder and install it under its name."""
     from pyfer.models import add
 
-    out.print(f"installed: {add(folder)}", highlight=False, soft_wrap=True)
+    out.print(f"installed: {add(folder)}", soft_wrap=True)
 
 
 @models_app.command("verify")
@@ -371,16 +369,18 @@ def models_verify(
     ] = None,
 ) -> None:
     """Check the hash of each model and run it once."""
-    from pyfer.models import Model, installed
+    from pyfer.models import Model, find, installed
 
     failed = False
-    for name in [model] if model else [name for name, _ in installed()]:
+    for name, folder in [(model, find(model))] if model else installed():
         try:
-            loaded = Model(name)
-            out.print(f"{name}: ok, sha256 {loaded.spec.sha256[:16]}, labels {', '.join(loaded.labels)}")
+            loaded = Model(folder)
         except PyferError as error:
             failed = True
             err.print(Text.assemble((f"{name}: ", "bold red"), str(error)), soft_wrap=True)
+        else:
+            labels = ", ".join(loaded.labels)
+            out.print(f"{name}: ok, sha256 {loaded.spec.sha256[:16]}, labels {labels}", soft_wrap=True)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -405,17 +405,17 @@ def data_show(
     data: Annotated[str, typer.Argument(help="READER:PATH?OPTION=VALUE&..., see 'pyfer data list'.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")] = Path("sheet.png"),
     n: Annotated[int, typer.Option("-n", min=1, max=400, help="How many faces.")] = 48,
-    seed: Annotated[int, typer.Option(help="Which faces, and which changes.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which faces, and which changes.")] = 0,
     augment: Annotated[bool, typer.Option("--augment", help="Beside each face, what training sees.")] = False,
     settings: Annotated[Path | None, typer.Option(help="Training settings with the augmentation.")] = None,
 ) -> None:
     """Write a contact sheet of faces with their labels (research pictures: keep it to yourself)."""
     import numpy as np
-    from PIL import Image
 
     from pyfer.datasets import open_data
     from pyfer.drawing import contact_sheet
 
+    _check_picture("output", output, [])
     faces = open_data(data)
     rows = np.sort(np.random.default_rng(seed).permutation(len(faces))[:n])
     faces = faces[rows]
@@ -432,5 +432,5 @@ def data_show(
 
         chosen = load_settings(settings).augment if settings else AugmentSettings()
         pairs.append(preview(faces.images, chosen, seed))
-    Image.fromarray(contact_sheet(pairs, names)).save(output)
-    out.print(f"{len(faces)} faces: {output}", highlight=False, soft_wrap=True)
+    _write_picture("output", output, contact_sheet(pairs, names))
+    out.print(f"{len(faces)} faces: {output}", soft_wrap=True)

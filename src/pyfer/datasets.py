@@ -15,6 +15,7 @@ import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -27,7 +28,7 @@ FER2013_LABELS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgu
 CKPLUS_LABELS = (*FER2013_LABELS[1:], "contempt")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaceData:
     """Face crops with what is known about them; all arrays have the same length n.
 
@@ -51,14 +52,21 @@ class FaceData:
         n = len(self.images)
         if self.images.dtype != np.uint8 or self.images.ndim not in (3, 4):
             raise DataError(f"images={self.images.dtype}{self.images.shape} must be uint8 (n, h, w[, 3])")
-        for name, column in {"ids": self.ids, **self.targets, **self.votes}.items():
-            if len(column) != n:
+        columns: dict[str, Any] = {"ids": self.ids, "subjects": self.subjects, **self.targets}
+        columns |= {f"votes of {head}": votes for head, votes in self.votes.items()}
+        for name, column in columns.items():
+            if column is not None and len(column) != n:
                 raise DataError(f"{name} has {len(column)} rows for {n} images; they must be equal")
         for head, target in self.targets.items():
-            if target.shape[1] != len(self.labels[head]):
+            if target.shape[1] != len(self.labels.get(head, ())):
                 raise DataError(
-                    f"targets[{head!r}] has {target.shape[1]} columns, labels {self.labels[head]}"
+                    f"targets[{head!r}] has {target.shape[1]} columns, labels {self.labels.get(head)}"
                 )
+            total = target.sum(1)
+            if not (
+                (target >= 0).all() and np.isclose(total, np.rint(np.minimum(total, 1)), atol=1e-3).all()
+            ):
+                raise DataError(f"targets[{head!r}] must have rows of shares with sum 1, or 0 for no label")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -113,8 +121,8 @@ def open_data(spec: str) -> FaceData:
     DataError
         The path is missing or what lies there is damaged.
     """
-    name, colon, rest = spec.partition(":")
-    if not colon or name not in _READERS:
+    name, _, rest = spec.partition(":")
+    if name not in _READERS:
         raise ArgumentError(
             f"data={spec!r} must be READER:PATH?OPTION=VALUE with READER one of {', '.join(readers())}"
             + did_you_mean(name, _READERS)
@@ -182,15 +190,36 @@ def _finish(options: Options, reader: str, known: tuple[str, ...]) -> None:
         )
 
 
-def _table(path: Path) -> list[dict[str, str]]:
+def _table(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     if not path.is_file():
         raise DataError(f"{path} is missing; it lists the faces of this data set")
-    with path.open(newline="", encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))
+    try:
+        with path.open(newline="", encoding="utf-8") as handle:
+            table = list(csv.DictReader(handle))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path} is not a table in UTF-8: {error}") from error
+    lacking = [name for name in columns if table and table[0].get(name) is None]
+    if lacking or not table:
+        raise DataError(
+            f"{path} lacks {', '.join(lacking) or 'rows'}; it is not of this data set, or damaged"
+        )
+    return table
+
+
+def _arrays(path: Path, *names: str) -> list[NDArray[Any]]:
+    if not path.is_file():
+        raise DataError(f"{path} is missing; the pictures of this data set should lie there")
+    try:
+        with np.load(path) as stored:
+            return [stored[name] for name in names]
+    except Exception as error:  # zip, zlib and numpy have many errors for a damaged file
+        raise DataError(f"{path} is damaged or not of this data set: {error}") from error
 
 
 # --- FER2013 with FER+ votes -----------------------------------------------------------------------------
 
+_VOTES = tuple(f"v_{name}" for name in (*BASIC, "unknown", "not_face"))
+_FER2013PLUS = ("row", "split", "fer2013_label", "ferplus_majority", "train_leaks_test", *_VOTES)
 _SPLIT_FILES = {"Training": "train.npz", "PublicTest": "public_test.npz", "PrivateTest": "private_test.npz"}
 
 
@@ -218,7 +247,7 @@ def blend_pairs(votes: NDArray[np.float32]) -> NDArray[np.bool_]:
     strong = emotions >= 3
     clean = np.where(strong, 0, emotions).max(1) <= 1
     blend = clean & ~strong[:, 0] & (strong.sum(1) == 2) & (votes[:, 9] <= 5)
-    return strong & blend[:, None]
+    return np.asarray(strong & blend[:, None], np.bool_)
 
 
 def _read_fer2013plus(path: Path, options: Options) -> FaceData:
@@ -230,16 +259,14 @@ def _read_fer2013plus(path: Path, options: Options) -> FaceData:
     leaks = _choice(options, "leaks", "drop", ("drop", "keep"))
     blends = _choice(options, "blends", "keep", ("keep", "drop", "only"))
     _finish(options, "fer2013plus", ("split", "labels", "leaks", "blends"))
-    table = [row for row in _table(path / "labels.csv") if row["split"] == split]
+    table = [row for row in _table(path / "labels.csv", _FER2013PLUS) if row["split"] == split]
     archive = path / _SPLIT_FILES[split]
-    if not archive.is_file():
-        raise DataError(f"{archive} is missing; the {split} pictures should lie there")
-    with np.load(archive) as stored:
-        images = np.cumsum(stored["delta"], axis=2, dtype=np.uint8)
-        order = {int(row): k for k, row in enumerate(stored["row"])}
+    delta, rows = _arrays(archive, "delta", "row")
+    images = np.cumsum(delta, axis=2, dtype=np.uint8)
+    order = {int(row): k for k, row in enumerate(rows)}
     try:
         images = images[[order[int(row["row"])] for row in table]]
-    except KeyError as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{archive} has no picture for row {error} of labels.csv") from error
     data = _fer2013plus_faces(images, table, split, hard=heads == "ferplus")
     keep = np.ones(len(data), bool)
@@ -264,8 +291,10 @@ def concatenate_votes(parts: list[FaceData]) -> FaceData:
 def _fer2013plus_faces(
     images: NDArray[np.uint8], table: list[dict[str, str]], split: str, hard: bool
 ) -> FaceData:
-    columns = [f"v_{name}" for name in (*BASIC, "unknown", "not_face")]
-    votes = np.array([[row[c] for c in columns] for row in table], np.float32).reshape(len(table), 10)
+    try:
+        votes = np.array([[row[c] for c in _VOTES] for row in table], np.float32).reshape(len(table), 10)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"labels.csv holds votes that are not numbers: {error}") from error
     if hard:  # the paper's majority rule, as the data set's own column states it
         ferplus = one_hot(_index(table, "ferplus_majority", BASIC), len(BASIC))
     else:
@@ -291,12 +320,9 @@ def _index(table: list[dict[str, str]], column: str, labels: tuple[str, ...]) ->
 def _read_ckplus(path: Path, options: Options) -> FaceData:
     neutral = _choice(options, "neutral", "0", ("0", "1"))
     _finish(options, "ckplus", ("neutral",))
-    table = _table(path / "labels.csv")
-    archive = path / "sequences.npz"
-    if not archive.is_file():
-        raise DataError(f"{archive} is missing; the sequences should lie there")
-    with np.load(archive) as stored:
-        images = np.ascontiguousarray(stored["frames"][:, -1])  # the apex frame
+    table = _table(path / "labels.csv", ("clip_id", "subject", "label", "composed_neutral"))
+    (frames,) = _arrays(path / "sequences.npz", "frames")
+    images = np.ascontiguousarray(frames[:, -1])  # the apex frame
     labels = BASIC if neutral == "1" else CKPLUS_LABELS
     composed = np.array([row["composed_neutral"] == "1" for row in table])
     data = FaceData(

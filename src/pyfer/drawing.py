@@ -69,11 +69,13 @@ def draw(picture: NDArray[np.uint8], result: Result, *, source: int = 0) -> NDAr
     another face nor another panel. A picture with less than 480 pixels, or with many small faces, is enlarged
     by a whole factor first so that letters fit.
     """
-    shape = getattr(picture, "shape", ())
+    shape: tuple[int, ...] = getattr(picture, "shape", ())
     if getattr(picture, "dtype", None) != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
         raise ArgumentError(f"picture of shape {shape} must be uint8 (h, w, 3), as pyfer.read gives it")
     if not 0 <= source < len(result.inputs):
-        raise ArgumentError(f"source={source} must lie in 0..{len(result.inputs) - 1}, the inputs of the result")
+        raise ArgumentError(
+            f"source={source} must lie in 0..{len(result.inputs) - 1}, the inputs of the result"
+        )
     faces = sorted(result[result.source == source], key=_area)
     scale = _scale(max(shape[:2]), faces)
     image = Image.fromarray(picture).resize((shape[1] * scale, shape[0] * scale))

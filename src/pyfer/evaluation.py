@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pyfer.datasets import FaceData
 from pyfer.errors import ArgumentError
-from pyfer.models import Model, softmax
+from pyfer.models import Model, shares
 
 Floats = NDArray[np.floating]
 
@@ -31,7 +31,7 @@ def expected_calibration_error(correct: Floats, confidence: Floats, bins: int = 
     return float(np.abs(gap).sum() / len(confidence))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scores:
     """Metrics of one model on one labelled set; shares lie in 0..1."""
 
@@ -104,8 +104,8 @@ def score(probabilities: Floats, truth: NDArray[np.int64], labels: tuple[str, ..
     )
 
 
-def fit_temperature(logits: Floats, targets: Floats) -> float:
-    """Return the temperature T > 0 for which softmax(logits / T) fits `targets` best (Guo et al. 2017).
+def fit_temperature(logits: Floats, targets: Floats, bias: Floats | float = 0.0) -> float:
+    """Return the T > 0 for which softmax(logits / T + bias) fits `targets` best (Guo et al. 2017).
 
     Parameters
     ----------
@@ -113,6 +113,8 @@ def fit_temperature(logits: Floats, targets: Floats) -> float:
         (n, c).
     targets
         (n, c), rows that sum to 1 (one-hot labels or label distributions).
+    bias
+        (c,), what is added to the logits after division by T.
 
     Notes
     -----
@@ -120,8 +122,10 @@ def fit_temperature(logits: Floats, targets: Floats) -> float:
     """
 
     def loss(log_temperature: float) -> float:
-        p = softmax(logits / np.exp(log_temperature))
-        return float(-(targets * np.log(np.maximum(p, 1e-12))).sum(1).mean())
+        z = np.asarray(logits, np.float64) / np.exp(log_temperature) + bias
+        z = z - z.max(axis=1, keepdims=True)
+        log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        return float(-(targets * log_p).sum(axis=1).mean())
 
     low, high, ratio = -3.0, 3.0, (np.sqrt(5) - 1) / 2
     for _ in range(40):
@@ -171,9 +175,8 @@ def evaluate(model: Model, data: FaceData, *, head: str | None = None, flip: boo
     p = model(data.images).probabilities[speaker.name]
     if flip:
         mirrored = np.ascontiguousarray(data.images[:, :, ::-1])
-        p = (p + model(mirrored).probabilities[speaker.name]) / 2
-    p = p[:, [speaker.labels.index(name) for name in labels]]
-    p = p / p.sum(1, keepdims=True)
+        p = p + model(mirrored).probabilities[speaker.name]
+    p = shares(p[:, [speaker.labels.index(name) for name in labels]])
     target = data.targets[head]
     clear = target.max(1) > 0.5
     return score(p[clear], target[clear].argmax(1).astype(np.int64), labels)

@@ -11,13 +11,14 @@ written beside it. Its keys::
     window        frames a prediction looks at (1 for stills)
     input         see `pyfer.crops.Preprocessing`: size, color, layout, scale, mean, std, filter, ...
     crop          {"align": true} by landmarks, or {"align": false, "margin": 0.2} by the box
-    heads         one or more of {"name", "output", "labels", "activation", "temperature", "prior"}
+    heads         one or more of {"name", "output", "labels", "activation", "temperature", "bias",
+                  "prior"}
     embedding     name of the output with the embedding, or null
     about         anything for people: data, licence, scores, training recipe
 
-A head's ``activation`` is ``logits`` (softmax is applied here, after division by ``temperature``) or
-``probabilities``. Its ``prior`` is the class prior its probabilities speak for (uniform when left out).
-The first head is the default.
+A head's ``activation`` is ``logits`` (softmax is applied here, after division by ``temperature`` and
+addition of ``bias``) or ``probabilities``. Its ``prior`` is the class prior its probabilities speak for
+(uniform when left out). The first head is the default.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def shares(values: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return the rows (n, c) divided by their sums; negative values count as 0, a row of zeros as all alike."""
-    positive = np.maximum(values, 1e-300, dtype=np.float64)  # far below float32: zeros stay zeros beside others
+    """Return rows (n, c) divided by their sums; negative values count as 0, a row of zeros as all alike."""
+    positive = np.maximum(values, 1e-300, dtype=np.float64)  # nothing in float32, so zeros stay zeros
     return np.asarray(positive / positive.sum(axis=1, keepdims=True), np.float32)
 
 
@@ -69,6 +70,8 @@ class Head:
     """Canonical where there is a canonical name, as the model says otherwise."""
     activation: str = "logits"
     temperature: float = 1.0
+    bias: tuple[float, ...] = ()
+    """Added to the logits after the temperature, one a label; empty means none."""
     prior: tuple[float, ...] = ()
     """Class prior that the probabilities speak for; empty means uniform."""
 
@@ -83,18 +86,23 @@ class Head:
             raise ModelError(f"head {self.name!r}: temperature={self.temperature} must be finite and above 0")
         if self.activation == "probabilities" and self.temperature != 1:
             raise ModelError(
-                f"head {self.name!r}: temperature={self.temperature} has no effect on probabilities; leave it out"
+                f"head {self.name!r}: temperature={self.temperature} is for logits; leave it out or at 1"
             )
-        good = all(0 < p < np.inf for p in self.prior)
-        if self.prior and not (good and len(self.prior) == len(self.labels)):
-            raise ModelError(
-                f"head {self.name!r}: prior={self.prior} must have one finite value above 0 for each label"
-            )
+        self._check_column("prior", self.prior, 0)
+        self._check_column("bias", self.bias, -np.inf)
+        if self.activation == "probabilities" and self.bias:
+            raise ModelError(f"head {self.name!r}: bias={self.bias} is for logits; leave it out")
+
+    def _check_column(self, name: str, values: tuple[float, ...], above: float) -> None:
+        if values and not (len(values) == len(self.labels) and all(above < v < np.inf for v in values)):
+            rule = "must have one finite value" + (" above 0" if above == 0 else "")
+            raise ModelError(f"head {self.name!r}: {name}={values} {rule} for each label")
 
     def probabilities(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (n, c) rows that sum to 1 from the network's raw output (n, c)."""
         if self.activation == "logits":
-            return softmax(output / self.temperature)
+            logits = output / self.temperature
+            return softmax(logits + np.asarray(self.bias, np.float32) if self.bias else logits)
         return shares(output)
 
 
@@ -198,7 +206,7 @@ class Model:
         )
 
     def _run(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        """Return the raw outputs (n, c) by name; where the network wants more than n crops, the last repeat."""
+        """Return the raw outputs (n, c) by name; where the network wants more crops, the last one repeats."""
         n = len(crops)
         x = self.spec.input(crops)
         if n < self._fixed:
@@ -210,13 +218,13 @@ class Model:
         }
 
     def _check_outputs(self) -> None:
-        """Two blank crops through the network: names, shapes and labels must fit, or the folder is refused."""
+        """Two blank crops through the network: names, shapes and labels must fit, else it is refused."""
         available = [output.name for output in self._session.get_outputs()]
         wanted = [h.output for h in self.spec.heads] + ([self.spec.embedding] if self.spec.embedding else [])
         for name in wanted:
             if name not in available:
                 raise ModelError(
-                    f"model {self.name!r}: its ONNX file has no output {name!r} (it has {', '.join(available)})"
+                    f"model {self.name!r}: its ONNX file has no output {name!r}, only {', '.join(available)}"
                 )
         self._outputs = list(dict.fromkeys(wanted))
         side = self.spec.input.size
@@ -224,7 +232,7 @@ class Model:
             result = self._run(np.zeros((self._fixed or 2, side, side, 3), np.uint8))
         except Exception as error:  # onnxruntime raises bare C++ exceptions of many kinds
             raise ModelError(
-                f"model {self.name!r}: its ONNX file does not take the input that model.json describes: {error}"
+                f"model {self.name!r}: its ONNX file does not take the input of model.json: {error}"
             ) from error
         self._widths = {name: values.shape[1] for name, values in result.items()}
         for head in self.spec.heads:
@@ -286,7 +294,7 @@ def _spec(tree: object) -> Spec:
         raise ModelError(f"name={name!r} must be letters, digits, '-' and '_'")
     if Path(file).name != file or file in ("", ".."):
         raise ModelError(f"file={file!r} must be a file in the model folder itself")
-    if not re.fullmatch("[0-9a-f]{64}", digest):
+    if not re.fullmatch("[0-9a-f]{64}", digest := digest.lower()):
         raise ModelError(f"sha256={digest!r} must be 64 hexadecimal digits; 'sha256sum {file}' prints them")
     if _get(tree, "window", int, 1) != 1:
         raise ModelError(f"window={tree['window']}: this version runs models that look at one frame")
@@ -316,7 +324,7 @@ def _head(tree: object) -> Head:
     if not isinstance(tree, dict):
         raise ModelError(f"heads holds {tree!r}, must be objects with name, output and labels")
     _check_keys("head key", tree, tuple(Head.__dataclass_fields__))
-    labels, prior = _get(tree, "labels", list), _get(tree, "prior", list, [])
+    labels = _get(tree, "labels", list)
     if not all(isinstance(label, str) and label.strip() for label in labels):
         raise ModelError(f"labels={labels!r} must be names")
     words = (label.strip().lower() for label in labels)
@@ -326,8 +334,13 @@ def _head(tree: object) -> Head:
         labels=tuple(ALIASES.get(word, word) for word in words),
         activation=_get(tree, "activation", str, "logits"),
         temperature=float(_get(tree, "temperature", float, 1.0)),
-        prior=tuple(float(_get({"prior": p}, "prior", float)) for p in prior),
+        bias=_numbers(tree, "bias"),
+        prior=_numbers(tree, "prior"),
     )
+
+
+def _numbers(tree: dict[str, Any], key: str) -> tuple[float, ...]:
+    return tuple(float(_get({key: value}, key, float)) for value in _get(tree, key, list, []))
 
 
 _JSON = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class Reading:
             if not isinstance(weight, (int, float)) or not 0 < weight < np.inf:
                 raise ArgumentError(f"prior[{name!r}]={weight!r} must be a finite number above 0")
             wanted[head.labels.index(canonical(name, head.labels))] = weight
-        return wanted / wanted.max() / mine
+        return np.asarray(wanted / wanted.max() / mine, np.float64)
 
 
 @dataclass
@@ -137,7 +138,7 @@ class Pipeline:
             A single array breaks a rule.
         """
         if not isinstance(sources, (list, tuple)):
-            return self._predict([sources], crops, on_done, strict=True)
+            return self._predict([cast("Source", sources)], crops, on_done, strict=True)
         return self._predict(sources, crops, on_done, strict=False)
 
     def recognise(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:

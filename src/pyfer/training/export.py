@@ -85,18 +85,18 @@ def export(run: Path, folder: Path, *, card: str = "") -> Exported:
         names = [*labels, "embedding"]
         target = work / "model.onnx"
         _write_onnx(network, names, target, settings.schedule.sizes[-1][1])
-        _describe(target, settings, labels, train, {})
+        _describe(target, settings, labels)
         float_model = Model(work)
         difference = _difference(network, float_model, validation)
         same = 1.0
         if settings.export.eight_bit:
             before = float_model(validation.images)
             _round_to_eight_bits(target, train, float_model.spec.input, settings.seed)
-            _describe(target, settings, labels, train, {})
+            _describe(target, settings, labels)
             after = Model(work)(validation.images)
             head = next(iter(labels))
             same = _same_answer(before.probabilities[head], after.probabilities[head])
-        _describe(target, settings, labels, train, _temperatures(Model(work), validation))
+        _describe(target, settings, labels, _calibrate(Model(work), settings, train, validation))
         replace_file(work / "README.md", (card or _plain_card(Model(work), settings)).encode())
     return Exported(folder, difference, same)
 
@@ -183,15 +183,31 @@ def _round_to_eight_bits(path: Path, train: FaceData, prepare: Preprocessing, se
     prepared.unlink()
 
 
-def _temperatures(model: Model, validation: FaceData) -> dict[str, float]:
-    """Return head -> temperature, fitted on the validation faces with a clear label."""
+def _calibrate(
+    model: Model, settings: Settings, train: FaceData, validation: FaceData
+) -> dict[str, dict[str, Any]]:
+    """Return head -> temperature, bias and prior, for a model that was described without them.
+
+    The temperature is fitted on the validation faces with a clear label, the bias being there already.
+    """
     output = model(validation.images)
-    found = {}
+    weights = sampling_weights(train.targets[model.spec.heads[0].name], settings.data.rare_power).numpy()
+    found: dict[str, dict[str, Any]] = {}
     for head, p in output.probabilities.items():
+        seen = (train.targets[head] * weights[:, None]).sum(0)
+        prior = np.maximum(seen / seen.sum(), 1e-4)
+        bias = -settings.export.tilt * np.log(prior)
+        bias -= bias.mean()
         target = validation.targets[head]
         clear = target.max(1) > 0.5
         truth = (target[clear] == target[clear].max(1, keepdims=True)).astype(np.float32)
-        found[head] = round(fit_temperature(np.log(np.maximum(p[clear], 1e-20)), truth), 4)
+        temperature = fit_temperature(np.log(np.maximum(p[clear], 1e-20)), truth, bias)
+        prior = prior ** (1 - settings.export.tilt)
+        found[head] = {
+            "temperature": round(temperature, 4),
+            "bias": [round(float(b), 5) for b in bias],
+            "prior": [round(float(q), 5) for q in prior / prior.sum()],
+        }
     return found
 
 
@@ -199,26 +215,14 @@ def _describe(
     path: Path,
     settings: Settings,
     labels: dict[str, tuple[str, ...]],
-    train: FaceData,
-    temperatures: dict[str, float],
+    calibration: dict[str, dict[str, Any]] | None = None,
 ) -> None:
     """Write ``model.json`` beside the ONNX file."""
-    weights = sampling_weights(train.targets[next(iter(labels))], settings.data.rare_power).numpy()
-    heads = []
-    for head, names in labels.items():
-        seen = (train.targets[head] * weights[:, None]).sum(0)
-        prior = np.maximum(seen / seen.sum(), 1e-4)
-        heads.append(
-            {
-                "name": head,
-                "output": head,
-                "labels": list(names),
-                "activation": "logits",
-                "temperature": temperatures.get(head, 1.0),
-                "prior": [round(float(p), 5) for p in prior / prior.sum()],
-            }
-        )
     size = settings.schedule.sizes[-1][1]
+    heads = [
+        {"name": head, "output": head, "labels": list(names), **(calibration or {}).get(head, {})}
+        for head, names in labels.items()
+    ]
     tree = {
         "format": 1,
         "name": settings.name,

@@ -120,6 +120,10 @@ class ExportSettings:
 
     eight_bit: bool = True
     """Round the convolutions to eight bits: a quarter of the size, 2 to 3 times as fast."""
+    tilt: float = 0.0
+    """How far the answers move from the training data's class prior (0) to all classes alike (1): the logits
+    get ``-tilt * log(prior)`` (Menon et al. 2021). More recall for rare classes, less accuracy on data
+    like the training data."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,7 @@ class Settings:
                 len(self.network.blocks) == len(self.network.widths),
                 "must have as many entries as network.widths",
             ),
+            ("export.tilt", self.export.tilt, 0 <= self.export.tilt <= 1, "must be in 0..1"),
             ("loss.teaching", self.loss.teaching, 0 <= self.loss.teaching <= 1, "must be in 0..1"),
             ("loss.heads", self.loss.heads, bool(self.loss.heads), "must name at least one head"),
         )

@@ -1,0 +1,161 @@
+"""What the command ``pyfer`` prints: tables that fit the terminal, and a bar of progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from pyfer.evaluation import Scores
+    from pyfer.pipeline import OnDone
+    from pyfer.results import Face, Result
+
+out = Console(markup=False, emoji=False, highlight=False)
+err = Console(markup=False, emoji=False, highlight=False, stderr=True)
+_BAR = 12  # characters of a full bar
+_THEN = 14  # characters below which the emotions that follow are not worth their place
+_BOX = 19  # characters of a box of four numbers
+
+
+def shown(name: str) -> str:
+    """Return a name as it can be printed: what would steer the terminal becomes ``?``."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)
+
+
+@contextmanager
+def progress(what: str, total: int, quiet: bool = False) -> Iterator[OnDone]:
+    """Show a bar with the time left on standard error, where that is a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done, n: bar.update(task, completed=done, total=n)
+
+
+# --- faces ------------------------------------------------------------------------------------------------
+
+
+def show_faces(result: Result) -> None:
+    """Print one line a face; inputs without a face, or that failed, have a line too.
+
+    Name and emotion are always there (of a long name, the end); what the terminal has room for follows: a
+    bar, the next emotions, the box.
+    """
+    rows = list(_rows(result))
+    picture = min(_widest("picture", [name for name, _, _ in rows]), max(14, out.width * 3 // 10))
+    emotion = _widest("emotion", [answer.plain for _, answer, _ in rows])
+    room = out.width - picture - emotion - 4
+    _print(_line("picture", picture, Text("emotion"), emotion, _titles(room)), "bold")
+    for name, answer, face in rows:
+        details = Text() if face is None else _details(face, room)
+        _print(_line(name, picture, answer, emotion, details))
+
+
+def _rows(result: Result) -> Iterator[tuple[str, Text, Face | None]]:
+    """Yield (name of the picture, what is said of it, the face if there is one)."""
+    faces: list[list[Face]] = [[] for _ in result.inputs]
+    for face in result:
+        faces[face.source].append(face)
+    for entry, found in zip(result.inputs, faces, strict=True):
+        for face in found:
+            yield shown(entry.name), Text(_percent(face.emotion, face.basic[face.emotion])), face
+        if not found:
+            state = Text("no face", "dim") if entry.status == "ok" else Text(entry.status, "red")
+            yield shown(entry.name), state, None
+
+
+def _line(name: str, picture: int, answer: Text, emotion: int, details: Text) -> Text:
+    padding = " " * (emotion - cell_len(answer.plain))
+    return Text.assemble(_tail(name, picture), "  ", answer, padding, "  ", details)
+
+
+def _print(line: Text, style: str = "") -> None:
+    line.rstrip()
+    out.print(line, style=style, no_wrap=True, overflow="crop")
+
+
+def _widest(title: str, names: list[str]) -> int:
+    return max(map(cell_len, [title, *names]))
+
+
+def _tail(name: str, width: int) -> str:
+    """Return the end of a name, exactly `width` characters wide."""
+    if cell_len(name) <= width:
+        return set_cell_size(name, width)
+    while cell_len(name) > width - 1:
+        name = name[1:]
+    return set_cell_size(f"…{name}", width)
+
+
+def _percent(name: str, share: float) -> str:
+    return f"{name} {share:.0%}"
+
+
+def _parts(room: int) -> tuple[bool, int, bool]:
+    """Return what has room: the bar, so many characters of the emotions that follow, the box."""
+    bar = room >= _BAR + 2 + _THEN
+    box = room >= _BAR + 2 + 40 + _BOX
+    following = room - bar * (_BAR + 2) - box * (_BOX + 2)
+    return bar, following if following >= _THEN else 0, box
+
+
+def _titles(room: int) -> Text:
+    bar, following, box = _parts(room)
+    then = "then".ljust(following) if following else ""
+    return Text(" " * (_BAR + 2) * bar + then + "  box" * box)
+
+
+def _details(face: Face, room: int) -> Text:
+    bar, following, box = _parts(room)
+    (_, share), *others = face.emotions.items()
+    full = round(share * _BAR)
+    text = Text.assemble(("━" * full, "green"), ("─" * (_BAR - full), "dim"), "  ") if bar else Text()
+    names = ""
+    for name, p in others:
+        longer = f"{names}, {_percent(name, p)}" if names else _percent(name, p)
+        if p < 0.005 or len(longer) > following:
+            break
+        names = longer
+    corners = " ".join(f"{v:.0f}" for v in face.box)
+    return text.append(names.ljust(following) + f"  {corners}" if box else names, "dim")
+
+
+# --- scores -----------------------------------------------------------------------------------------------
+
+
+def show_scores(scores: Scores) -> None:
+    """Print the metrics of an evaluation, and the confusion with labels as long as there is room for."""
+    for names in (("accuracy", "macro_recall", "macro_f1"), ("top2", "ece", "nll")):
+        out.print("  ".join(f"{name} {getattr(scores, name):.4f}" for name in names))
+    first = max(map(len, scores.labels))
+    width = (out.width - first - len("  recall")) // len(scores.labels) - 1
+    width = max(len(str(scores.confusion.max())), min(9, width))
+    out.print("\nrow: truth, column: answer", style="italic")
+    heads = "".join(f" {name[:width]:>{width}}" for name in scores.labels)
+    _print(Text(f"{'':{first}}{heads}  recall"), "bold")
+    for k, name in enumerate(scores.labels):
+        line = Text(f"{name:{first}}")
+        for j, count in enumerate(scores.confusion[k].tolist()):
+            line.append(f" {count:>{width}}", "bold green" if j == k else ("" if count else "dim"))
+        _print(line.append(f"  {scores.recall[k]:6.1%}"))
+
+
+def show_history(history: list[dict[str, float]]) -> None:
+    """Print the last validations of a training run."""
+    validated = [metrics for metrics in history if "score" in metrics]
+    if not validated:
+        return
+    table = Table(box=None, header_style="bold", title="validation", title_justify="left")
+    names = [name for name in validated[-1] if name not in ("seconds", "score")]
+    for name in names:
+        table.add_column(name.replace(".", "\n"), justify="right")
+    for metrics in validated[-8:]:
+        table.add_row(*(f"{metrics[k]:.0f}" if k == "epoch" else f"{metrics[k]:.4f}" for k in names))
+    out.print(table)
