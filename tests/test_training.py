@@ -270,6 +270,13 @@ def test_a_folder_with_another_run_is_refused(finished):
         loop.train(replace(settings, seed=6), folder)
 
 
+def test_name_and_export_may_change_after_training(finished, tmp_path):
+    settings, folder, history = finished
+    renamed = replace(settings, name="other", export=ExportSettings(eight_bit=False, tilt=0.1))
+    assert loop.train(renamed, folder) == history
+    assert Model(exporting.export(folder, tmp_path / "m", settings=renamed).folder).name == "other"
+
+
 def test_a_loss_that_explodes_is_reported(tmp_path):
     base = tiny()
     with pytest.raises(TrainingError, match="the loss is"):

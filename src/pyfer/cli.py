@@ -273,7 +273,7 @@ def train(
     with terminal.progress(f"training {loaded.name}", 1) as on_done:
         history = run_training(loaded, folder, lambda done, total, _: on_done(done, total))
     terminal.show_history(history)
-    exported = export(folder, export_to or folder / "model")
+    exported = export(folder, export_to or folder / "model", settings=loaded)
     out.print(
         f"model: {exported.folder} (torch and ONNX differ by {exported.difference:.1g}; "
         f"{exported.same_answer:.1%} of answers unchanged by rounding)",

@@ -10,7 +10,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class _Outputs(nn.Module):
         return tuple(output[name] for name in self.names)
 
 
-def export(run: Path, folder: Path, *, card: str = "") -> Exported:
+def export(run: Path, folder: Path, *, settings: Settings | None = None, card: str = "") -> Exported:
     """Write the best network of the run in `run` as a model folder.
 
     Parameters
@@ -70,6 +70,8 @@ def export(run: Path, folder: Path, *, card: str = "") -> Exported:
         Folder of a finished (or stopped) training run.
     folder
         Where the model folder is to be; replaced whole if it exists, and only when all checks passed.
+    settings
+        Their name and ``export`` section count instead of those the run began with.
     card
         Text of the model card (README.md); empty makes a plain one.
 
@@ -78,7 +80,8 @@ def export(run: Path, folder: Path, *, card: str = "") -> Exported:
     TrainingError
         The run has no network, or the exported network does not agree with the trained one.
     """
-    network, settings, labels = load_network(run)
+    network, trained, labels = load_network(run)
+    settings = trained if settings is None else replace(trained, name=settings.name, export=settings.export)
     with replace_folder(folder) as work:
         train = concatenate([open_data(spec) for spec in settings.data.train])
         validation = open_data(settings.data.validation)

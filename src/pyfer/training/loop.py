@@ -12,7 +12,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +249,8 @@ def _start(
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.is_file():
         state = torch.load(checkpoint, weights_only=True, map_location=device)
-        if settings_from_dict(json.loads(state["settings"])) != settings:
+        stored = settings_from_dict(json.loads(state["settings"]))
+        if replace(stored, name=settings.name, export=settings.export) != settings:
             raise TrainingError(
                 f"{folder} holds a run with other settings; give another folder, or remove this one"
             )
