@@ -108,8 +108,8 @@ def tiny_model(tiny: Path) -> Model:
 def make_model(tmp_path: Path, tiny: Path) -> MakeModel:
     """Return a function that writes a copy of `tiny` whose ``model.json`` differs."""
 
-    def make(name: str = "mine", **changes: Any) -> Path:
-        folder = tmp_path / name
+    def make(place: str = "mine", /, **changes: Any) -> Path:
+        folder = tmp_path / place
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.onnx").write_bytes((tiny / "model.onnx").read_bytes())
         describe(folder, **changes)

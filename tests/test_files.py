@@ -116,9 +116,14 @@ def test_a_folder_that_fails_half_way_leaves_the_old_one(tmp_path: Path) -> None
     target = tmp_path / "mine"
     target.mkdir()
     (target / "old.txt").write_text("x")
-    with pytest.raises(RuntimeError, match="half way"), replace_folder(target) as fresh:
-        (fresh / "new.txt").write_text("x")
-        raise RuntimeError("half way")
+
+    def fill() -> None:
+        with replace_folder(target) as fresh:
+            (fresh / "new.txt").write_text("x")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        fill()
     assert names(target) == ["old.txt"]
     assert names(tmp_path) == ["mine"]
 

@@ -128,7 +128,8 @@ def predict(
     pipeline = Pipeline(
         model, _detector(yunet, smallest), reading=_reading(head, classes, prior), largest=largest
     )
-    pictures = [read_stdin() if name == STDIN else name for name in names]
+    # a closed standard input is None
+    pictures = [(read_stdin() if sys.stdin else b"") if name == STDIN else name for name in names]
     with terminal.progress("pictures", len(pictures), quiet=len(pictures) < 2) as on_done:
         result = pipeline.predict(pictures, crops=crops, on_done=on_done)
     entries = [
@@ -151,12 +152,13 @@ def predict(
 
 def _detector(yunet: Path | None, smallest: float | None) -> Detector | None:
     from pyfer.faces import Mtcnn, YuNet
+    from pyfer.models import cores
 
     if yunet is not None and smallest is not None:
         raise ArgumentError(f"smallest={smallest} is a setting of MTCNN; leave it or --yunet out")
     if yunet is not None:
         return YuNet(yunet)
-    return None if smallest is None else Mtcnn(smallest=smallest, threads=os.cpu_count() or 1)
+    return None if smallest is None else Mtcnn(smallest=smallest, threads=cores())
 
 
 def _reading(head: str | None, classes: str | None, prior: str | None) -> Reading:

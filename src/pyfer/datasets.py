@@ -210,7 +210,7 @@ def _arrays(path: Path, *names: str) -> list[NDArray[Any]]:
     if not path.is_file():
         raise DataError(f"{path} is missing; the pictures of this data set should lie there")
     try:
-        with np.load(path) as stored:
+        with path.open("rb") as stream, np.load(stream) as stored:  # np.load forgets to close a damaged file
             return [stored[name] for name in names]
     except Exception as error:  # zip, zlib and numpy have many errors for a damaged file
         raise DataError(f"{path} is damaged or not of this data set: {error}") from error

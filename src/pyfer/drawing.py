@@ -28,6 +28,7 @@ _PANEL = (22, 24, 28)
 _TEXT = (255, 255, 255)
 _FAINT = (176, 180, 188)
 _LEAST, _MOST = 480, 1920  # pixels of the longer side: smaller pictures are enlarged, none beyond the second
+_CROWD = 5  # faces
 _LEAST_FACE = 36  # pixels: a word beside a smaller face covers its neighbours
 _SMALLEST = 10  # pixels: letters below this cannot be read
 
@@ -104,7 +105,7 @@ def _area(face: Face) -> float:
 def _scale(longest: int, faces: list[Face]) -> int:
     """Return the whole number a picture is enlarged by."""
     scale = -(-_LEAST // longest)
-    if faces:
+    if len(faces) >= _CROWD:
         width = max(float(np.median([face.box[2] - face.box[0] for face in faces])), 1.0)
         scale = max(scale, min(math.ceil(_LEAST_FACE / width), _MOST // longest))
     return scale
@@ -147,9 +148,9 @@ def _label(
     tops = [box[1] - height, box[3] + 1, box[1] + layout.line, box[3] - layout.line - height]
     fitting = [y for y in tops if 0 <= y <= layout.size[1] - height] or [0]
     places = [(x, y, x + width, y + height) for y in fitting]
-    x0, y0, x1, y1 = place = min(places, key=lambda p: 2 * _covered(p, labels) + _covered(p, faces))
-    canvas.rectangle(place, fill=(*_PANEL, 225))
-    canvas.rectangle((x0, y0, x0 + max(2, pad // 2), y1), fill=COLORS.get(face.emotion, _OTHER))
+    x0, y0, x1, y1 = min(places, key=lambda p: 2 * _covered(p, labels) + _covered(p, faces))
+    canvas.rectangle((x0, y0, x1 - 1, y1 - 1), fill=(*_PANEL, 225))
+    canvas.rectangle((x0, y0, x0 + max(2, pad // 2), y1 - 1), fill=COLORS.get(face.emotion, _OTHER))
     canvas.text((x0 + pad - left + 1, y0 + pad - top), text, font=layout.font, fill=_TEXT)
     return x0, y0, x1, y1
 

@@ -15,10 +15,10 @@ def replace_file(path: Path, content: bytes) -> None:
 
     A link is followed. What is no plain file (``/dev/stdout``, a pipe) is written to, never replaced.
     """
-    path = path.resolve()
     if path.exists() and not path.is_file():
         path.write_bytes(content)
         return
+    path = path.resolve()
     temporary = _beside(path)
     try:
         with temporary.open("xb") as stream:  # not tempfile, whose files only their owner may read

@@ -154,7 +154,7 @@ class Model:
     folder
         A model folder, or the name of an installed model; None is the one that ships with pyFER.
     threads
-        Threads of one run; 0 leaves the choice to onnxruntime (all cores).
+        Threads of one run; 0 means one for each core that this process may use.
 
     Raises
     ------
@@ -257,11 +257,21 @@ def _check_hash(path: Path, spec: Spec) -> None:
         )
 
 
+def cores() -> int:
+    """Return how many cores this process may use, which in a container can be fewer than the machine has.
+
+    More threads than that make onnxruntime several times slower: they spin and take turns.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _session(path: Path, threads: int) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or cores()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyfer.emotions import canonical
 from pyfer.errors import ArgumentError, SourceError
 from pyfer.faces import Detector, Faces, Mtcnn, align, crop_box, crop_whole
-from pyfer.models import BATCH, Head, Model, find, shares
+from pyfer.models import BATCH, Head, Model, cores, find, shares
 from pyfer.results import Input, Result
 from pyfer.sources import Picture, Source, read
 
@@ -87,7 +87,7 @@ class Pipeline:
     largest
         Keep only the largest face of each picture.
     threads
-        Threads of each network; 0 means all cores.
+        Threads of each network; 0 means one for each core that this process may use.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Pipeline:
     def detector(self) -> Detector:
         """The face detector."""
         if self._detector is None:
-            self._detector = Mtcnn(threads=self._threads or (os.cpu_count() or 1))
+            self._detector = Mtcnn(threads=self._threads or cores())
         return self._detector
 
     def predict(
@@ -267,7 +267,7 @@ def _load(folder: Path, written: int) -> Model:
 
 @lru_cache(maxsize=1)
 def _detector() -> Detector:
-    return Mtcnn(threads=os.cpu_count() or 1)
+    return Mtcnn(threads=cores())
 
 
 def _name(source: Source) -> str:

@@ -91,7 +91,16 @@ def _tail(name: str, width: int) -> str:
         return set_cell_size(name, width)
     while cell_len(name) > width - 1:
         name = name[1:]
-    return set_cell_size(f"…{name}", width)
+    return set_cell_size(_letters("…", "~") + name, width)
+
+
+def _letters(wanted: str, plain: str) -> str:
+    """Return `wanted` where the terminal's encoding has it, else `plain`."""
+    try:
+        wanted.encode(out.encoding)
+    except UnicodeEncodeError:
+        return plain
+    return wanted
 
 
 def _percent(name: str, share: float) -> str:
@@ -116,7 +125,8 @@ def _details(face: Face, room: int) -> Text:
     bar, following, box = _parts(room)
     (_, share), *others = face.emotions.items()
     full = round(share * _BAR)
-    text = Text.assemble(("━" * full, "green"), ("─" * (_BAR - full), "dim"), "  ") if bar else Text()
+    ink = _letters("━─", "#.")
+    text = Text.assemble((ink[0] * full, "green"), (ink[1] * (_BAR - full), "dim"), "  ") if bar else Text()
     names = ""
     for name, p in others:
         longer = f"{names}, {_percent(name, p)}" if names else _percent(name, p)

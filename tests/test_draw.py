@@ -1,0 +1,335 @@
+"""Marked pictures: the marks are there, readable, where they belong, whatever the size and the number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import pyfer
+from pyfer import drawing
+from pyfer.cartoon import cartoon_scene
+from pyfer.drawing import COLORS, contact_sheet, draw
+from pyfer.emotions import BASIC
+from pyfer.errors import ArgumentError
+from pyfer.results import Input, Result
+
+Boxes = list[tuple[float, float, float, float]]
+
+
+def result_of(
+    boxes: Boxes, emotions: list[str] | None = None, labels: tuple[str, ...] = BASIC, inputs: int = 1
+) -> Result:
+    """Faces at `boxes` of the first input; each `emotions` with 60 %, the others sharing the rest."""
+    n = len(boxes)
+    emotions = emotions or ["happiness"] * n
+    basic = np.full((n, len(labels)), 0.4 / (len(labels) - 1), np.float32)
+    basic[np.arange(n), [labels.index(name) for name in emotions]] = 0.6
+    return Result(
+        labels,
+        basic,
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.ones(n, np.float32),
+        np.zeros((n, 5, 2), np.float32),
+        np.zeros(n, np.int64),
+        tuple(Input(f"{k}.jpg") for k in range(inputs)),
+    )
+
+
+def plain(height: int, width: int, level: int = 90) -> NDArray[np.uint8]:
+    return np.full((height, width, 3), level, np.uint8)
+
+
+def changed(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return np.asarray((before != after).any(2))
+
+
+def has(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray[np.bool_]:
+    return np.asarray((picture == np.array(colour)).all(2))
+
+
+@pytest.fixture
+def panels(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is drawn, in order: ("label" or "bars", place, face)."""
+    seen: list[Any] = []
+    label, bars = drawing._label, drawing._bars
+
+    def watched_label(canvas: Any, box: Any, face: Any, *rest: Any) -> Any:
+        place = label(canvas, box, face, *rest)
+        seen.append(("label", place, face))
+        return place
+
+    def watched_bars(canvas: Any, place: Any, face: Any, *rest: Any) -> None:
+        seen.append(("bars", place, face))
+        bars(canvas, place, face, *rest)
+
+    monkeypatch.setattr(drawing, "_label", watched_label)
+    monkeypatch.setattr(drawing, "_bars", watched_bars)
+    return seen
+
+
+def overlap(a: Any, b: Any) -> bool:
+    return bool(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3])
+
+
+# --- one face ---------------------------------------------------------------------------------------------
+
+
+def test_the_box_has_the_colour_of_the_emotion() -> None:
+    before = plain(600, 800)
+    for emotion, colour in COLORS.items():
+        after = draw(before, result_of([(300, 200, 420, 360)], [emotion]))
+        assert after.shape == before.shape
+        assert after.dtype == np.uint8
+        edge = has(after, colour)
+        for point in ((200, 360), (360, 360), (280, 300), (280, 420)):
+            assert edge[point], (emotion, point)
+        assert not changed(before, after)[230:330, 330:390].any()  # the face itself stays free
+
+
+def test_every_basic_emotion_has_a_colour_of_its_own() -> None:
+    assert set(COLORS) == set(BASIC)
+    colours = np.array(list(COLORS.values()), float)
+    distance = np.linalg.norm(colours[:, None] - colours[None], axis=2)
+    assert distance[~np.eye(8, dtype=bool)].min() > 60
+
+
+def test_name_and_bars_stand_beside_the_face(panels: list[Any]) -> None:
+    before = plain(600, 800)
+    box = (300, 200, 420, 360)
+    after = draw(before, result_of([box], ["fear"]))
+    kinds = [kind for kind, _, _ in panels]
+    assert kinds == ["label", "bars"]
+    for _, place, _ in panels:
+        assert not overlap(place, box)
+        inside = after[place[1] : place[3], place[0] : place[2]]
+        assert (inside.max(2) > 240).any()  # letters are light
+        assert np.median(inside) < 90  # on dark
+    label, bars = panels[0][1], panels[1][1]
+    assert label[3] == box[1]
+    assert has(after[bars[1] : bars[3], bars[0] : bars[2]], COLORS["fear"]).sum() > 100
+
+
+def test_the_picture_given_is_not_touched_and_the_copy_may_be() -> None:
+    before = plain(600, 800)
+    before.setflags(write=False)
+    after = draw(before, result_of([(300, 200, 420, 360)]))
+    after[0, 0] = 1
+    assert (before == 90).all()
+
+
+def test_a_face_found_by_the_pipeline_is_marked(astronaut: NDArray[np.uint8], tiny_model: Any) -> None:
+    result = pyfer.predict(astronaut, model=tiny_model)
+    marks = changed(astronaut, pyfer.draw(astronaut, result))
+    x0, y0, x1, y1 = (round(v) for v in result[0].box)
+    assert marks[y0, x0:x1].mean() > 0.9
+    assert marks[y1, x0:x1].mean() > 0.9
+    assert 0.005 < marks.mean() < 0.15
+
+
+def test_labels_of_a_foreign_model_are_drawn_too_long_ones_beside_their_bars(panels: list[Any]) -> None:
+    labels = ("fearfully surprised", "happily disgusted", "calmness")
+    after = draw(plain(600, 800), result_of([(300, 200, 420, 360)], ["fearfully surprised"], labels))
+    _, place, face = panels[-1]
+    assert face.emotion == "fearfully surprised"
+    part = after[place[1] : place[3], place[0] : place[2]]
+    letters = np.flatnonzero((part.min(2) > 200).any(0))
+    bar = np.flatnonzero(has(part, drawing._OTHER).any(0))
+    assert letters.max() < bar.min()
+
+
+# --- many faces, all sizes --------------------------------------------------------------------------------
+
+
+def crowd(columns: int, rows: int, cell: int, face: int) -> Boxes:
+    return [
+        (x * cell + 10, y * cell + 30, x * cell + 10 + face, y * cell + 30 + face)
+        for y in range(rows)
+        for x in range(columns)
+    ]
+
+
+def test_in_a_crowd_no_label_and_no_bars_cover_a_face(panels: list[Any]) -> None:
+    boxes = crowd(6, 4, 150, 60)
+    draw(plain(640, 920), result_of(boxes, [BASIC[k % 8] for k in range(24)]))
+    assert [kind for kind, _, _ in panels].count("label") == 24
+    places = [place for _, place, _ in panels]
+    for place in places:
+        assert not any(overlap(place, box) for box in boxes)
+    for k, place in enumerate(places):
+        assert not any(overlap(place, other) for other in places[:k])
+
+
+def test_a_label_avoids_the_face_above(panels: list[Any]) -> None:
+    upper, lower = (300.0, 100.0, 400.0, 230.0), (310.0, 235.0, 410.0, 365.0)
+    draw(plain(600, 800), result_of([upper, lower]))
+    labels = [place for kind, place, _ in panels if kind == "label"]
+    assert not any(overlap(place, box) for place in labels for box in (upper, lower))
+    assert not overlap(*labels)
+
+
+def test_small_faces_make_the_picture_larger_so_that_names_fit(panels: list[Any]) -> None:
+    boxes = crowd(12, 6, 40, 12)
+    after = draw(plain(280, 500), result_of(boxes))
+    assert after.shape == (840, 1500, 3)
+    labels = [place for kind, place, _ in panels if kind == "label"]
+    assert len(labels) == 72
+    assert min(place[3] - place[1] for place in labels) >= 10
+    assert not any(overlap(a, b) for k, a in enumerate(labels) for b in labels[:k])
+
+
+def test_faces_that_lie_on_each_other_are_all_drawn() -> None:
+    boxes: Boxes = [(100 + 5 * k, 100 + 5 * k, 300 + 5 * k, 300 + 5 * k) for k in range(8)]
+    emotions = list(BASIC)
+    after = draw(plain(600, 800), result_of(boxes, emotions))
+    for k, emotion in enumerate(emotions):
+        assert has(after, COLORS[emotion]).sum() > 200, (k, emotion)
+
+
+@pytest.mark.parametrize("side", [1, 16, 64, 200, 479])
+def test_a_small_picture_is_enlarged(side: int) -> None:
+    after = draw(plain(side, side), result_of([(0.25 * side, 0.25 * side, 0.75 * side, 0.75 * side)]))
+    assert 480 <= after.shape[0] == after.shape[1] < 960
+    assert changed(plain(*after.shape[:2]), after).any()
+
+
+def test_a_picture_of_ordinary_size_keeps_it() -> None:
+    assert draw(plain(480, 640), result_of([(100, 100, 200, 200)])).shape == (480, 640, 3)
+
+
+def test_letters_grow_with_the_picture(panels: list[Any]) -> None:
+    for scale in (1, 6):
+        draw(
+            plain(500 * scale, 700 * scale), result_of([(200 * scale, 150 * scale, 330 * scale, 300 * scale)])
+        )
+    small, large = (place[3] - place[1] for kind, place, _ in panels if kind == "label")
+    assert 4 < large / small < 8
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (0, 0, 100, 100),
+        (700, 500, 800, 600),
+        (0, 0, 800, 600),
+        (-50, -50, 60, 60),
+        (790, 590, 900, 700),
+        (900, 700, 1000, 800),
+        (-100, 200, -50, 300),
+        (400, 300, 400.4, 300.4),
+    ],
+    ids=str,
+)
+def test_faces_at_and_beyond_the_border(box: tuple[float, float, float, float], panels: list[Any]) -> None:
+    before = plain(600, 800)
+    assert changed(before, draw(before, result_of([box]))).any()
+    for _, place, _ in panels:
+        assert place[0] >= 0
+        assert place[1] >= 0
+        assert place[2] <= 800
+        assert place[3] <= 600
+
+
+def test_the_box_of_a_face_that_is_cut_by_the_border_is_closed_there() -> None:
+    after = has(draw(plain(600, 800), result_of([(700, 300, 900, 500)])), COLORS["happiness"])
+    assert after[310:490, 799].all()
+    assert after[310:490, 700].all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2000), (2000, 1), (3, 700), (700, 3)])
+def test_pictures_without_room_for_a_name(shape: tuple[int, int]) -> None:
+    after = draw(plain(*shape), result_of([(0, 0, shape[1], shape[0])]))
+    assert changed(plain(*after.shape[:2]), after).any()
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    st.lists(
+        st.tuples(*[st.integers(-50, 350)] * 2, *[st.integers(0, 200)] * 2).map(
+            lambda v: (float(v[0]), float(v[1]), float(v[0] + v[2]), float(v[1] + v[3]))
+        ),
+        max_size=6,
+    ),
+    st.integers(1, 300),
+    st.integers(1, 300),
+)
+def test_no_boxes_make_drawing_fail(boxes: Boxes, height: int, width: int) -> None:
+    after = draw(plain(height, width), result_of(boxes))
+    assert after.shape[0] % height == after.shape[1] % width == 0
+
+
+def test_a_huge_picture() -> None:
+    after = draw(plain(3000, 4000), result_of([(1000, 1000, 1500, 1600)]))
+    assert after.shape == (3000, 4000, 3)
+    assert has(after, COLORS["happiness"]).sum() > 3000
+
+
+# --- which faces ------------------------------------------------------------------------------------------
+
+
+def test_an_empty_result_leaves_the_picture_as_it_is() -> None:
+    before = cartoon_scene(np.eye(8)[:2], width=640, height=480).image
+    np.testing.assert_array_equal(draw(before, result_of([])), before)
+
+
+def test_only_the_faces_of_the_chosen_input_are_drawn() -> None:
+    result = result_of([(100, 100, 200, 200)], inputs=2)
+    before = plain(480, 640)
+    assert changed(before, draw(before, result)).any()
+    assert not changed(before, draw(before, result, source=1)).any()
+
+
+@pytest.mark.parametrize("source", [-1, 1, 7])
+def test_an_input_that_is_not_there_is_an_error(source: int) -> None:
+    with pytest.raises(ArgumentError, match=rf"source={source} must lie in 0..0"):
+        draw(plain(480, 640), result_of([]), source=source)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [*(np.zeros(shape, np.uint8) for shape in ((4, 4), (4, 4, 4), (0, 4, 3))), np.zeros((4, 4, 3)), 3],
+    ids=["gray", "rgba", "empty", "float", "number"],
+)
+def test_what_is_no_picture_is_an_error(picture: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"picture of shape .* must be uint8 \(h, w, 3\)"):
+        draw(picture, result_of([]))
+
+
+# --- contact sheets ---------------------------------------------------------------------------------------
+
+
+def test_a_sheet_shows_every_crop_with_its_caption() -> None:
+    levels = np.arange(10, 250, 24, dtype=np.uint8)
+    crops = np.broadcast_to(levels[:, None, None], (10, 48, 48))
+    sheet = contact_sheet([crops], ["x"] * 10)
+    assert sheet.dtype == np.uint8
+    for level in levels:
+        assert has(sheet, (level, level, level)).sum() == 96 * 96
+    empty = contact_sheet([crops], [""] * 10)
+    assert changed(empty, sheet).any()
+
+
+def test_versions_stand_side_by_side_in_gray_and_colour() -> None:
+    gray = np.full((3, 48, 48), 50, np.uint8)
+    red = np.zeros((3, 32, 32, 3), np.uint8)
+    red[..., 0] = 200
+    sheet = contact_sheet([gray, red], ["a", "b", "c"], side=64)
+    first, second = has(sheet, (50, 50, 50)), has(sheet, (200, 0, 0))
+    assert first.sum() == second.sum() == 3 * 64 * 64
+    assert np.flatnonzero(second.any(0)).min() == np.flatnonzero(first.any(0)).min() + 64
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 100])
+def test_sheets_of_any_number(n: int) -> None:
+    sheet = contact_sheet([np.full((n, 48, 48), 200, np.uint8)], ["x"] * n, side=20)
+    assert has(sheet, (200, 200, 200)).sum() == n * 400
+
+
+@pytest.mark.parametrize("versions", [[], [np.zeros((3, 8, 8), np.uint8)]], ids=["none", "three"])
+def test_sheets_that_do_not_fit_their_captions_are_refused(versions: Any) -> None:
+    with pytest.raises(ArgumentError, match="2 captions need 2 in each"):
+        contact_sheet(versions, ["a", "b"])

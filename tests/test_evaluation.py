@@ -1,0 +1,263 @@
+"""Metrics against values worked out by hand, and against what must hold for all numbers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import MakeModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pyfer.datasets import FaceData, one_hot
+from pyfer.emotions import BASIC
+from pyfer.errors import ArgumentError
+from pyfer.evaluation import confusion_matrix, evaluate, expected_calibration_error, fit_temperature, score
+from pyfer.models import Model, softmax
+
+QUICK = settings(max_examples=60, deadline=None, derandomize=True)
+LABELS = ("a", "b", "c")
+# five faces: truth a a a b b, answers a a b b a; nothing is ever c
+P = np.array([[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.3, 0.5, 0.2], [0.2, 0.7, 0.1], [0.5, 0.1, 0.4]])
+TRUTH = np.array([0, 0, 0, 1, 1])
+
+
+# --- metrics ----------------------------------------------------------------------------------------------
+
+
+def test_metrics_by_hand() -> None:
+    s = score(P, TRUTH, LABELS)
+    assert s.n == 5
+    np.testing.assert_array_equal(s.confusion, [[2, 1, 0], [1, 1, 0], [0, 0, 0]])
+    assert s.accuracy == pytest.approx(3 / 5)
+    assert s.recall == pytest.approx((2 / 3, 1 / 2, 0))
+    assert s.precision == pytest.approx((2 / 3, 1 / 2, 0))
+    assert s.macro_recall == pytest.approx((2 / 3 + 1 / 2) / 2)  # c does not occur
+    assert s.macro_f1 == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert s.nll == pytest.approx(-np.log([0.8, 0.6, 0.3, 0.7, 0.1]).mean())
+    assert s.top2 == pytest.approx(4 / 5)  # b is third for the last face
+    # confidences .8 .6 .5 .7 .5 fall into five bins but the two .5, of which none is right
+    assert s.ece == pytest.approx((0.2 + 0.4 + 0.3 + 1.0) / 5)
+
+
+def test_f1_is_not_the_mean_of_precision_and_recall() -> None:
+    p = one_hot(np.array([0, 0, 0, 1]), 2)  # answers a a a b for truth a b b b
+    s = score(p, np.array([0, 1, 1, 1]), ("a", "b"))
+    assert s.precision == pytest.approx((1 / 3, 1))
+    assert s.recall == pytest.approx((1, 1 / 3))
+    assert s.macro_f1 == pytest.approx(0.5)
+
+
+def test_confusion_has_truth_in_rows() -> None:
+    counts = confusion_matrix(np.array([0, 0, 1]), np.array([2, 2, 1]), 3)
+    np.testing.assert_array_equal(counts, [[0, 0, 2], [0, 1, 0], [0, 0, 0]])
+
+
+def test_perfect_answers() -> None:
+    truth = np.array([0, 1, 2, 1])
+    s = score(one_hot(truth, 3), truth, LABELS)
+    assert (s.accuracy, s.macro_recall, s.macro_f1, s.top2) == (1, 1, 1, 1)
+    assert s.ece == pytest.approx(0)
+    assert s.nll == pytest.approx(0)
+
+
+def test_certain_and_wrong_costs_much_but_not_infinity() -> None:
+    s = score(one_hot(np.array([0, 0]), 2), np.array([1, 1]), ("a", "b"))
+    assert s.nll == pytest.approx(-np.log(1e-12))
+    assert s.ece == pytest.approx(1)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    seed, n, c = draw(st.integers(0, 2**31)), draw(st.integers(1, 40)), draw(st.integers(2, 6))
+    rng = np.random.default_rng(seed)
+    return softmax(3 * rng.normal(size=(n, c))), rng.integers(0, c, n)
+
+
+@QUICK
+@given(cases())
+def test_what_holds_for_all_answers(case: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
+    p, truth = case
+    labels = tuple("abcdef"[: p.shape[1]])
+    s = score(p, truth, labels)
+    assert s.confusion.sum() == s.n == len(truth)
+    assert s.accuracy == pytest.approx(np.trace(s.confusion) / s.n)
+    for value in (s.accuracy, s.macro_recall, s.macro_f1, s.ece, s.top2, *s.recall, *s.precision):
+        assert 0 <= value <= 1
+    assert s.top2 >= s.accuracy
+    assert abs(p.max(1).mean() - s.accuracy) <= s.ece + 1e-6  # bins can only add to the overall gap
+    order = np.random.default_rng(0).permutation(len(truth))
+    shuffled = score(p[order], truth[order], labels)
+    assert (shuffled.macro_f1, shuffled.nll) == pytest.approx((s.macro_f1, s.nll))
+    turned = np.roll(np.arange(p.shape[1]), 1)  # other names for the classes change no average
+    renamed = score(p[:, np.argsort(turned)], turned[truth], labels)
+    assert (renamed.macro_f1, renamed.macro_recall) == pytest.approx((s.macro_f1, s.macro_recall))
+
+
+def test_scores_as_json() -> None:
+    tree = json.loads(json.dumps(score(P, TRUTH, LABELS).to_dict()))
+    assert {"accuracy", "macro_f1", "ece", "n", "confusion", "labels"} <= set(tree)
+    assert tree["confusion"] == [[2, 1, 0], [1, 1, 0], [0, 0, 0]]
+    assert tree["recall"]["a"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("p", "truth", "message"),
+    [
+        (P[:, :2], TRUTH, r"probabilities has shape \(5, 2\); 5 labels of 3 classes need \(5, 3\)"),
+        (P[:4], TRUTH, r"probabilities has shape \(4, 3\)"),
+        (P[:0], TRUTH[:0], "truth is empty"),
+    ],
+)
+def test_what_does_not_fit_is_refused(p: Any, truth: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        score(p, truth, LABELS)
+
+
+# --- calibration ------------------------------------------------------------------------------------------
+
+
+def test_ece_of_perfectly_calibrated_answers_is_nearly_zero() -> None:
+    rng = np.random.default_rng(1)
+    p = softmax(1.5 * rng.normal(size=(50_000, 8)))
+    truth = (p.cumsum(1) > rng.random(len(p))[:, None]).argmax(1)  # drawn from the answers themselves
+    s = score(p, truth, BASIC)
+    assert s.ece < 0.01
+    sharp = softmax(np.log(p) * 2)
+    assert score(sharp, truth, BASIC).ece > 0.1
+
+
+def test_ece_by_hand() -> None:
+    correct, confidence = np.array([1.0, 0, 1, 1]), np.array([0.9, 0.9, 0.2, 1.0])
+    # two bins: {.2} is off by .8, {.9 .9 1} is right in 2 of 3 with a confidence of 2.8 / 3
+    assert expected_calibration_error(correct, confidence, bins=2) == pytest.approx(0.8 / 4 + 0.8 / 4)
+    assert expected_calibration_error(correct, correct) == 0
+    certain = np.array([1.0, 0.95])  # both in the last of 15 bins, where they cancel in part
+    assert expected_calibration_error(np.array([0.0, 1]), certain) == pytest.approx(0.95 / 2)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
+def test_fit_temperature_recovers_a_known_one(temperature: float) -> None:
+    rng = np.random.default_rng(2)
+    logits = 2 * rng.normal(size=(20_000, 8))
+    p = softmax(logits)
+    truth = (p.cumsum(1) > rng.random(len(p))[:, None]).argmax(1)
+    fitted = fit_temperature(logits * temperature, one_hot(truth, 8))
+    assert fitted == pytest.approx(temperature, rel=0.05)
+    assert fit_temperature(logits * temperature, p) == pytest.approx(temperature, rel=1e-3)  # soft targets
+    # a constant added to each face's logits is no information
+    shift = rng.normal(size=(len(p), 1)) * 50
+    assert fit_temperature(logits * temperature + shift, p) == pytest.approx(temperature, rel=1e-3)
+
+
+def test_fit_temperature_beside_a_bias() -> None:
+    rng = np.random.default_rng(3)
+    logits, bias = 2 * rng.normal(size=(5_000, 4)), np.array([1.0, -1, 0.5, 0])
+    p = softmax(logits / 1.7 + bias)
+    assert fit_temperature(logits, p, bias) == pytest.approx(1.7, rel=1e-3)
+    assert fit_temperature(logits, p) != pytest.approx(1.7, rel=1e-2)
+
+
+def test_fit_temperature_of_logits_far_beyond_float_range() -> None:
+    logits = np.array([[2000.0, 0], [0, 2000.0], [2000.0, 0]], np.float32)
+    targets = one_hot(np.array([0, 1, 1]), 2)  # one of three certain answers is wrong
+    assert fit_temperature(logits, targets) == pytest.approx(np.exp(3), rel=1e-3)  # the end of its range
+
+
+# --- a model on a data set --------------------------------------------------------------------------------
+
+
+def faces(n: int = 60, seed: int = 0) -> FaceData:
+    rng = np.random.default_rng(seed)
+    return FaceData(
+        rng.integers(0, 256, (n, 48, 48), np.uint8),
+        {
+            "ferplus": one_hot(rng.integers(0, 8, n), 8),
+            "fer2013": one_hot(rng.integers(-1, 7, n), 7),  # -1: without a label
+        },
+        {"ferplus": BASIC, "fer2013": BASIC[:7]},
+        np.array([str(k) for k in range(n)]),
+    )
+
+
+def test_evaluate_scores_the_models_own_answers(tiny_model: Model) -> None:
+    data = faces()
+    s = evaluate(tiny_model, data)
+    p = tiny_model(data.images).probabilities["ferplus"]
+    truth = data.targets["ferplus"].argmax(1)
+    assert s.accuracy == pytest.approx((p.argmax(1) == truth).mean())
+    assert s.nll == pytest.approx(-np.log(p[np.arange(60), truth]).mean(), rel=1e-4)
+    assert s.labels == BASIC
+
+
+def test_evaluate_uses_the_head_of_the_same_name_and_leaves_out_what_has_no_label(tiny_model: Model) -> None:
+    data = faces()
+    s = evaluate(tiny_model, data, head="fer2013")
+    target = data.targets["fer2013"]
+    seen = target.any(1)
+    assert 0 < seen.sum() < 60
+    assert s.n == seen.sum()
+    guess = tiny_model(data.images).probabilities["fer2013"].argmax(1)
+    assert s.accuracy == pytest.approx((guess == target.argmax(1))[seen].mean())
+
+
+def test_only_faces_with_a_clear_label_count(tiny_model: Model) -> None:
+    data = faces(4)
+    targets = np.zeros((4, 8), np.float32)
+    targets[0, 0], targets[1, :2], targets[2, :2] = 1, 0.5, (0.4, 0.6)
+    clear = FaceData(data.images, {"ferplus": targets}, {"ferplus": BASIC}, data.ids)
+    s = evaluate(tiny_model, clear)
+    assert s.n == 2
+    np.testing.assert_array_equal(s.confusion.sum(1), [1, 1, 0, 0, 0, 0, 0, 0])
+
+
+def test_labels_that_the_data_lacks_are_ruled_out(tiny_model: Model) -> None:
+    data = faces()
+    pair = FaceData(
+        data.images,
+        {"other": one_hot(np.arange(60) % 2, 2)},
+        {"other": ("fear", "anger")},  # another order than the model's
+        data.ids,
+    )
+    s = evaluate(tiny_model, pair)
+    p = tiny_model(data.images).probabilities["ferplus"][:, [6, 4]]
+    assert s.labels == ("fear", "anger")
+    assert s.accuracy == pytest.approx((p.argmax(1) == np.arange(60) % 2).mean())
+    assert s.nll == pytest.approx(
+        -np.log((p / p.sum(1, keepdims=True))[np.arange(60), np.arange(60) % 2]).mean(), rel=1e-4
+    )
+
+
+def test_a_label_that_the_model_lacks_is_an_error(tiny_model: Model) -> None:
+    data = faces(4)
+    bored = FaceData(data.images, {"x": one_hot(np.zeros(4, int), 2)}, {"x": ("boredom", "fear")}, data.ids)
+    with pytest.raises(ArgumentError, match="model 'tiny' does not know the labels boredom of this data set"):
+        evaluate(tiny_model, bored)
+
+
+def test_a_head_that_the_data_lacks_is_an_error(tiny_model: Model) -> None:
+    with pytest.raises(ArgumentError, match="labels='ferplos' is not a head of this data set"):
+        evaluate(tiny_model, faces(4), head="ferplos")
+
+
+def test_flip_averages_with_the_mirror_image(tiny_model: Model) -> None:
+    data = faces()
+    mirrored = FaceData(data.images[:, :, ::-1].copy(), data.targets, data.labels, data.ids)
+    plain, flipped = (evaluate(tiny_model, data, flip=f) for f in (False, True))
+    assert flipped.nll != pytest.approx(plain.nll)
+    assert flipped.nll == pytest.approx(evaluate(tiny_model, mirrored, flip=True).nll)
+    p = [tiny_model(d.images).probabilities["ferplus"] for d in (data, mirrored)]
+    truth = data.targets["ferplus"].argmax(1)
+    assert flipped.accuracy == pytest.approx((sum(p).argmax(1) == truth).mean())
+
+
+def test_a_model_that_rules_out_the_truth_is_scored_without_a_warning(make_model: MakeModel) -> None:
+    heads = [{"name": "ferplus", "output": "ferplus", "labels": list(BASIC), "temperature": 1e-3}]
+    model = Model(make_model(heads=heads))  # so sure that most probabilities are 0
+    data = faces()
+    pair = FaceData(data.images, {"x": one_hot(np.arange(60) % 2, 2)}, {"x": ("fear", "anger")}, data.ids)
+    s = evaluate(model, pair)
+    assert np.isfinite([s.accuracy, s.nll, s.ece]).all()
