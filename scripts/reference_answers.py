@@ -28,12 +28,12 @@ def main() -> None:
         faces = pipeline.predict(list(drawn), crops=True)
         answers[head] = {
             "labels": list(pipeline.labels),
-            "astronaut": np.round(photograph.basic, 5).tolist(),
-            "drawn": np.round(faces.basic, 5).tolist(),
+            "astronaut": np.round(photograph.basic.astype(float), 5).tolist(),
+            "drawn": np.round(faces.basic.astype(float), 5).tolist(),
         }
-    answers["box"] = np.round(photograph.box, 1).tolist()
+    answers["box"] = np.round(photograph.box.astype(float), 1).tolist()
     TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(json.dumps(answers, indent=1) + "\n")
+    TARGET.write_text(json.dumps(answers) + "\n")
     print(TARGET)
 
 

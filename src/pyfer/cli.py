@@ -275,7 +275,8 @@ def train(
     with terminal.progress(f"training {loaded.name}", 1) as on_done:
         history = run_training(loaded, folder, lambda done, total, _: on_done(done, total))
     terminal.show_history(history)
-    exported = export(folder, export_to or folder / "model", settings=loaded)
+    with terminal.err.status("exporting: ONNX, eight bits, calibration"):
+        exported = export(folder, export_to or folder / "model", settings=loaded)
     out.print(
         f"model: {exported.folder} (torch and ONNX differ by {exported.difference:.1g}; "
         f"{exported.same_answer:.1%} of answers unchanged by rounding)",
@@ -306,7 +307,9 @@ def evaluate(
     from pyfer.models import Model
 
     loaded = Model(model)
-    scores = measure(loaded, open_data(data), head=head, flip=flip)
+    faces = open_data(data)
+    with terminal.progress("faces", len(faces)) as on_done:
+        scores = measure(loaded, faces, head=head, flip=flip, on_done=on_done)
     if as_json:
         print(json.dumps({"model": loaded.name, "data": data, "flip": flip, **scores.to_dict()}, indent=1))
         return

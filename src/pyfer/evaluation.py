@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from pyfer.datasets import FaceData
 from pyfer.errors import ArgumentError
-from pyfer.models import Model, shares
+from pyfer.models import Model, OnDone, shares
 
+CHUNK = 512
+"""Faces between two calls of ``on_done``: about half a second."""
 Floats = NDArray[np.floating]
 
 
@@ -137,7 +139,14 @@ def fit_temperature(logits: Floats, targets: Floats, bias: Floats | float = 0.0)
     return float(np.exp((low + high) / 2))
 
 
-def evaluate(model: Model, data: FaceData, *, head: str | None = None, flip: bool = False) -> Scores:
+def evaluate(
+    model: Model,
+    data: FaceData,
+    *,
+    head: str | None = None,
+    flip: bool = False,
+    on_done: OnDone | None = None,
+) -> Scores:
     """Score a model on the labelled faces of a data set.
 
     Parameters
@@ -151,6 +160,8 @@ def evaluate(model: Model, data: FaceData, *, head: str | None = None, flip: boo
         Head of the data's labels to score; None takes the only one, or the first.
     flip
         Average the probabilities of each crop and its mirror image (twice the cost).
+    on_done
+        Called now and then with (faces done, faces in all).
 
     Notes
     -----
@@ -172,11 +183,16 @@ def evaluate(model: Model, data: FaceData, *, head: str | None = None, flip: boo
         raise ArgumentError(
             f"model {model.name!r} does not know the labels {', '.join(unknown)} of this data set"
         )
-    p = model(data.images).probabilities[speaker.name]
-    if flip:
-        mirrored = np.ascontiguousarray(data.images[:, :, ::-1])
-        p = p + model(mirrored).probabilities[speaker.name]
-    p = shares(p[:, [speaker.labels.index(name) for name in labels]])
+    parts = []
+    for start in range(0, len(data), CHUNK):
+        images = data.images[start : start + CHUNK]
+        p = model(images).probabilities[speaker.name]
+        if flip:
+            p = p + model(np.ascontiguousarray(images[:, :, ::-1])).probabilities[speaker.name]
+        parts.append(p)
+        if on_done is not None:
+            on_done(start + len(images), len(data))
+    p = shares(np.concatenate(parts)[:, [speaker.labels.index(name) for name in labels]])
     target = data.targets[head]
     clear = target.max(1) > 0.5
     return score(p[clear], target[clear].argmax(1).astype(np.int64), labels)

@@ -27,7 +27,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,9 @@ from pyfer.crops import Preprocessing
 from pyfer.emotions import ALIASES
 from pyfer.errors import ArgumentError, ModelError, PyferError, did_you_mean
 from pyfer.files import replace_folder, sha256
+
+OnDone = Callable[[int, int], None]
+"""Progress of a long piece of work: called with (done, in all)."""
 
 DEFAULT_MODEL = "base"
 BATCH = 64

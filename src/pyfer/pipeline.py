@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -15,12 +15,9 @@ from numpy.typing import NDArray
 from pyfer.emotions import canonical
 from pyfer.errors import ArgumentError, SourceError
 from pyfer.faces import Detector, Faces, Mtcnn, align, crop_box, crop_whole
-from pyfer.models import BATCH, Head, Model, cores, find, shares
+from pyfer.models import BATCH, Head, Model, OnDone, cores, find, shares
 from pyfer.results import Input, Result
 from pyfer.sources import Picture, Source, read
-
-OnDone = Callable[[int, int], None]
-"""Called with (inputs done, inputs in all)."""
 
 
 @dataclass(frozen=True)

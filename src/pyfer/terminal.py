@@ -13,7 +13,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from pyfer.evaluation import Scores
-    from pyfer.pipeline import OnDone
+    from pyfer.models import OnDone
     from pyfer.results import Face, Result
 
 out = Console(markup=False, emoji=False, highlight=False)
