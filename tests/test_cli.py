@@ -531,7 +531,9 @@ def test_data_show(run: Run) -> None:
     second = look("other.png")[1]
     assert first.shape == second.shape
     assert (first != second).mean() > 0.2
-    assert sorted(path.name for path in Path().iterdir()) == ["other.png", "sheet.png"]
+    name = "a[bold]:smile:.png"
+    assert run("data", "show", "cartoon:?n=2", "-o", name).out == f"2 faces: {name}\n"
+    assert sorted(path.name for path in Path().iterdir()) == [name, "other.png", "sheet.png"]
 
 
 @pytest.mark.parametrize(
@@ -586,11 +588,12 @@ def test_a_process_reads_standard_input_and_writes_json(place: Path, portrait: P
 
 
 def test_a_process_with_a_narrow_terminal_in_ascii(place: Path) -> None:
-    done = process(
-        "predict", "face.png", "gone.png", "-m", "tiny", cwd=place, COLUMNS="60", PYTHONIOENCODING="ascii"
-    )
+    shutil.copy(place / "face.png", place / "grün.png")
+    arguments = ["predict", "face.png", "gone.png", "grün.png", "-m", "tiny"]
+    done = process(*arguments, cwd=place, COLUMNS="60", PYTHONIOENCODING="ascii")
     assert done.status == 1
     assert "face.png" in done.out
+    assert r"gr\xfcn.png" in done.out
     assert all(len(line) <= 60 for line in done.out.splitlines())
     assert done.err.startswith("failed: gone.png: there is no such file")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyfer.emotions import ALIASES, BASIC, canonical
+from pyfer.emotions import ALIASES, BASIC, canonical, percent
 from pyfer.errors import ArgumentError
 
 
@@ -52,3 +52,10 @@ def test_an_alias_of_what_the_model_lacks_is_no_hint() -> None:
 def test_what_is_no_name_is_refused(word: object) -> None:
     with pytest.raises(ArgumentError, match="emotion="):
         canonical(word)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(1.0, "100%"), (0.9972, ">99%"), (0.99, "99%"), (0.5, "50%"), (0.0, "0%")]
+)
+def test_what_is_not_quite_certain_never_reads_as_certain(share, text):
+    assert percent(share) == text

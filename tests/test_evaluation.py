@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pyfer import evaluation
 from pyfer.datasets import FaceData, one_hot
 from pyfer.emotions import BASIC
 from pyfer.errors import ArgumentError
@@ -241,6 +242,26 @@ def test_a_label_that_the_model_lacks_is_an_error(tiny_model: Model) -> None:
 def test_a_head_that_the_data_lacks_is_an_error(tiny_model: Model) -> None:
     with pytest.raises(ArgumentError, match="labels='ferplos' is not a head of this data set"):
         evaluate(tiny_model, faces(4), head="ferplos")
+
+
+def test_no_face_with_a_clear_label_is_an_error(tiny_model: Model) -> None:
+    data = faces(4)
+    for share in (0.0, 0.125):  # without a label; torn between all
+        targets = np.full((4, 8), share, np.float32)
+        torn = FaceData(data.images, {"ferplus": targets}, {"ferplus": BASIC}, data.ids)
+        with pytest.raises(ArgumentError, match="there must be at least one labelled face to score"):
+            evaluate(tiny_model, torn)
+
+
+def test_many_faces_are_reported_as_they_are_done(tiny_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = faces(60)
+    whole = evaluate(tiny_model, data)
+    monkeypatch.setattr(evaluation, "CHUNK", 25)
+    done: list[tuple[int, int]] = []
+    parts = evaluate(tiny_model, data, on_done=lambda k, n: done.append((k, n)))
+    assert done == [(25, 60), (50, 60), (60, 60)]
+    assert parts.nll == pytest.approx(whole.nll)
+    np.testing.assert_array_equal(parts.confusion, whole.confusion)
 
 
 def test_flip_averages_with_the_mirror_image(tiny_model: Model) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pyfer.emotions import percent
 from pyfer.errors import ArgumentError
 from pyfer.results import Face, Result
 
@@ -138,7 +139,7 @@ def _label(
     canvas: ImageDraw.ImageDraw, box: Box, face: Face, layout: _Layout, labels: list[Box], faces: list[Box]
 ) -> Box:
     """Write name and probability above, below or inside the box, wherever the least is covered."""
-    text = f"{face.emotion} {face.emotions[face.emotion]:.0%}"
+    text = f"{face.emotion} {percent(face.emotions[face.emotion])}"
     if layout.font.getlength(text) > 2 * (box[2] - box[0]):
         text = face.emotion
     left, top, right, bottom = canvas.textbbox((0, 0), text, font=layout.font)

@@ -58,3 +58,8 @@ def canonical(name: str, known: Iterable[str] = BASIC) -> str:
         return ALIASES[word]
     hint = did_you_mean(word, [*known, *(a for a, b in ALIASES.items() if b in known)])
     raise ArgumentError(f"emotion={name!r} is not known{hint} (known: {', '.join(known)})")
+
+
+def percent(share: float) -> str:
+    """Return a probability for people; what is not quite certain never reads ``100%``."""
+    return ">99%" if 0.99 < share < 1 else f"{share:.0%}"

@@ -183,7 +183,7 @@ def evaluate(
         raise ArgumentError(
             f"model {model.name!r} does not know the labels {', '.join(unknown)} of this data set"
         )
-    parts = []
+    parts = [np.zeros((0, len(speaker.labels)), np.float32)]
     for start in range(0, len(data), CHUNK):
         images = data.images[start : start + CHUNK]
         p = model(images).probabilities[speaker.name]

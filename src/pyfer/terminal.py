@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pyfer.emotions import percent
+
 if TYPE_CHECKING:
     from pyfer.evaluation import Scores
     from pyfer.models import OnDone
@@ -104,7 +106,7 @@ def _letters(wanted: str, plain: str) -> str:
 
 
 def _percent(name: str, share: float) -> str:
-    return f"{name} {share:.0%}"
+    return f"{name} {percent(share)}"
 
 
 def _parts(room: int) -> tuple[bool, int, bool]:
