@@ -364,7 +364,7 @@ def test_marks_are_never_written_over_the_pictures_themselves(run: Run, portrait
     ):
         done = run("predict", *arguments, "-m", "tiny")
         assert done.status == 2
-        assert "is one of the pictures to read; write elsewhere" in done.err
+        assert "is read or written by this command; write elsewhere" in done.err
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes() == before
 
 
@@ -649,3 +649,23 @@ def test_an_array_of_results_survives_the_pipe_between_two_processes(
     shutil.copy(place / "face.png", place / name)
     done = process("predict", name, "-m", "tiny", "--json", cwd=place, LC_ALL="C.UTF-8")
     assert done.tree[0]["source"] == name
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        (["--picture", "m.png"], "is one file for 2 pictures; name a folder"),
+        (["--csv", "-"], "'-' is no file"),
+        (["--picture", "out", "--csv", "out/a.png"], "is read or written by this command"),
+    ],
+)
+def test_targets_that_would_lose_something_are_refused(
+    run: Run, portrait: Path, options: list[str], rule: str
+) -> None:
+    for name in ("a.png", "b.png"):
+        shutil.copy(portrait, name)
+    done = run("predict", "a.png", "b.png", *options, "-m", "tiny")
+    assert done.status == 2
+    assert rule in done.err
+    assert not Path("m.png").exists()
+    assert not Path("-").exists()

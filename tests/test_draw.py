@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,17 @@ def test_a_face_found_by_the_pipeline_is_marked(astronaut: NDArray[np.uint8], ti
     assert marks[y0, x0:x1].mean() > 0.9
     assert marks[y1, x0:x1].mean() > 0.9
     assert 0.005 < marks.mean() < 0.15
+
+
+def test_among_several_faces_a_certain_one_needs_no_bars(panels: list[Any]) -> None:
+    result = result_of([(100, 200, 200, 320), (500, 200, 600, 320)], ["fear", "anger"])
+    certain = result.basic.copy()
+    certain[0] = np.eye(8)[6]
+    draw(plain(600, 800), replace(result, basic=certain))
+    assert [(kind, face.emotion) for kind, _, face in panels if kind == "bars"] == [("bars", "anger")]
+    panels.clear()
+    draw(plain(600, 800), replace(result, basic=certain)[:1])
+    assert [kind for kind, _, _ in panels] == ["label", "bars"]
 
 
 def test_labels_of_a_foreign_model_are_drawn_too_long_ones_beside_their_bars(panels: list[Any]) -> None:

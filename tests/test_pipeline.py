@@ -21,7 +21,7 @@ from pyfer.cartoon import cartoon_faces
 from pyfer.emotions import BASIC
 from pyfer.errors import ArgumentError, ModelError, SourceError
 from pyfer.faces import Faces, Mtcnn, align, crop_box, crop_whole
-from pyfer.models import BATCH, Model
+from pyfer.models import BATCH, Model, Output
 from pyfer.pipeline import Pipeline, Reading
 
 QUICK = settings(
@@ -285,7 +285,7 @@ def test_classes_leave_the_others_out_and_sum_to_one_again(pipeline: Pipeline, t
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        (["angr", "fear"], "'angr' is not known; did you mean 'angry'"),
+        (["angr", "fear"], "'angr' is not known; did you mean 'anger'"),
         (["anger"], r"classes=\('anger',\) must name two or more different"),
         (["joy", "happiness"], "must name two or more different"),
         ([], r"classes=\(\) must name two or more"),
@@ -390,3 +390,15 @@ def test_extreme_weights_overflow_nothing(tiny_model: Model) -> None:
 def test_priors_that_make_no_sense_are_refused(tiny_model: Model, prior: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         Pipeline(tiny_model, reading=Reading(prior=prior))
+
+
+def test_any_object_of_the_right_shape_can_recognise(tiny_model: Model, astronaut: NDArray[np.uint8]) -> None:
+    class Mine:
+        spec = tiny_model.spec
+
+        def __call__(self, crops: NDArray[np.uint8]) -> Output:
+            sure = np.zeros((len(crops), 8), np.float32)
+            sure[:, 3] = 1
+            return Output({"ferplus": sure, "fer2013": sure[:, :7]}, None)
+
+    assert Pipeline(Mine()).predict(astronaut).emotion == ("sadness",)

@@ -88,6 +88,17 @@ def test_settings_survive_a_round_trip_through_plain_values():
         ),
         ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[network]\nwidths = [8]', "network.blocks"),
         ('name = "x"\nkind = "tree"\n[data]\ntrain = ["a:"]\nvalidation = "b:"', "kind"),
+        ('name = "my run"\n[data]\ntrain = ["a:"]\nvalidation = "b:"', "letters"),
+        ('name = "x"\n[data]\ntrain = []\nvalidation = "b:"', "data.train"),
+        ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[schedule]\nsizes = [[0, 8]]', "16..1024"),
+        (
+            'name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[schedule]\nsizes = [[0.5, 48]]',
+            "start at",
+        ),
+        ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[augment]\nflip = -3', "augment.flip"),
+        ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[loss]\nsmoothing = 7', "loss.smoothing"),
+        ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[network]\ndropout = 2', "dropout"),
+        ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[export]\ntilt = 2', "export.tilt"),
         ('name = "x"', "incomplete"),
         ("name = ", "not TOML"),
     ],
@@ -262,6 +273,16 @@ def test_a_finished_run_is_not_trained_again(finished):
     steps = []
     assert loop.train(settings, folder, lambda *args: steps.append(args)) == history
     assert not steps
+
+
+def test_a_damaged_run_is_named(finished, tmp_path):
+    settings, _, _ = finished
+    for name in ("checkpoint.pt", "best.pt"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04 not a checkpoint")
+    with pytest.raises(TrainingError, match="damaged"):
+        loop.train(settings, tmp_path)
+    with pytest.raises(TrainingError, match="damaged"):
+        loop.load_network(tmp_path)
 
 
 def test_a_folder_with_another_run_is_refused(finished):

@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -124,7 +124,7 @@ def predict(
     names = expand(sources)
     marked = [] if picture is None else _picture_paths(names, picture)
     if csv is not None:
-        _check_target("csv", csv, names)
+        _check_target("csv", csv, _real([*names, *marked]))
     pipeline = Pipeline(
         model, _detector(yunet, smallest), reading=_reading(head, classes, prior), largest=largest
     )
@@ -176,15 +176,26 @@ def _reading(head: str | None, classes: str | None, prior: str | None) -> Readin
     return Reading(head, chosen, weights)
 
 
-def _check_target(option: str, path: Path, names: Sequence[str | Path]) -> None:
-    """Refuse, before any work, to write where there is no folder or over one of the pictures to read."""
+def _real(names: Sequence[str | Path]) -> set[str]:
+    return {os.path.realpath(name) for name in names}
+
+
+def _check_target(option: str, path: Path, taken: Set[str] = frozenset()) -> None:
+    """Refuse, before any work, to write where there is no folder or over a file that is `taken`.
+
+    Taken are the real paths of the pictures to read and of the other files to write.
+    """
+    if str(path) == "-":
+        raise ArgumentError(f"{option}='-' is no file; to print the results, use --json")
     if path.is_dir() or not path.parent.is_dir():
         rule = (
             "is a folder" if path.is_dir() else f"cannot be written: there is no folder {str(path.parent)!r}"
         )
         raise ArgumentError(f"{option}={str(path)!r} {rule}; name a file")
-    if os.path.realpath(path) in {os.path.realpath(name) for name in names}:
-        raise ArgumentError(f"{option}={str(path)!r} is one of the pictures to read; write elsewhere")
+    if os.path.realpath(path) in taken:
+        raise ArgumentError(
+            f"{option}={str(path)!r} is read or written by this command already; write elsewhere"
+        )
 
 
 def _write(option: str, path: Path, content: bytes) -> None:
@@ -199,30 +210,36 @@ def _write(option: str, path: Path, content: bytes) -> None:
 
 def _picture_paths(names: Sequence[str | Path], target: Path) -> list[Path]:
     """Return where each picture's marked version will be: a file for one, a folder for several."""
-    from pyfer.sources import STDIN
+    from pyfer.sources import STDIN, SUFFIXES
 
+    taken = _real(names)
     if len(names) == 1 and target.suffix and not target.is_dir():
         paths = [target]
+    elif target.suffix.lower() in SUFFIXES and not target.is_dir():
+        raise ArgumentError(f"picture={str(target)!r} is one file for {len(names)} pictures; name a folder")
     else:
         try:
             target.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArgumentError(f"picture={str(target)!r} is no folder: {error.strerror}") from error
         paths = []
+        used: set[str] = set()
         for name in names:
             stem = "standard-input" if name == STDIN else Path(name).stem
             stems = (stem if k == 1 else f"{stem}-{k}" for k in itertools.count(1))
-            paths.append(next(p for s in stems if (p := target / f"{s}.png") not in paths))
+            free = next(candidate for candidate in stems if candidate not in used)
+            used.add(free)
+            paths.append(target / f"{free}.png")
     for path in paths:
-        _check_picture("picture", path, names)
+        _check_picture("picture", path, taken)
     return paths
 
 
-def _check_picture(option: str, path: Path, names: Sequence[str | Path]) -> str:
+def _check_picture(option: str, path: Path, taken: Set[str] = frozenset()) -> str:
     """Do as `_check_target`, and return Pillow's name of the format that the file's ending stands for."""
     from PIL import Image
 
-    _check_target(option, path, names)
+    _check_target(option, path, taken)
     form = Image.registered_extensions().get(path.suffix.lower(), "")
     if form not in Image.SAVE:
         raise ArgumentError(f"{option}={str(path)!r} must end in .png, .jpg, .webp or the like")
@@ -243,7 +260,7 @@ def _write_picture(option: str, path: Path, picture: NDArray[np.uint8]) -> None:
 
     stream = io.BytesIO()
     try:
-        Image.fromarray(picture).save(stream, _check_picture(option, path, []))
+        Image.fromarray(picture).save(stream, _check_picture(option, path))
     except (OSError, ValueError) as error:  # such as a side of more pixels than the format can have
         raise ArgumentError(f"{option}={str(path)!r} cannot be written: {error}") from error
     _write(option, path, stream.getvalue())
@@ -275,11 +292,12 @@ def train(
     with terminal.progress(f"training {loaded.name}", 1) as on_done:
         history = run_training(loaded, folder, lambda done, total, _: on_done(done, total))
     terminal.show_history(history)
+    eight = loaded.export.eight_bit
     with terminal.err.status("exporting: ONNX, eight bits, calibration"):
         exported = export(folder, export_to or folder / "model", settings=loaded)
     out.print(
-        f"model: {exported.folder} (torch and ONNX differ by {exported.difference:.1g}; "
-        f"{exported.same_answer:.1%} of answers unchanged by rounding)",
+        f"model: {exported.folder} (torch and ONNX differ by {exported.difference:.1g}"
+        + (f"; {exported.same_answer:.1%} of answers unchanged by rounding to eight bits)" if eight else ")"),
         soft_wrap=True,
     )
 
@@ -420,7 +438,7 @@ def data_show(
     from pyfer.datasets import open_data
     from pyfer.drawing import contact_sheet
 
-    _check_picture("output", output, [])
+    _check_picture("output", output)
     faces = open_data(data)
     rows = np.sort(np.random.default_rng(seed).permutation(len(faces))[:n])
     faces = faces[rows]

@@ -68,8 +68,9 @@ def draw(picture: NDArray[np.uint8], result: Result, *, source: int = 0) -> NDAr
     Notes
     -----
     Every face gets a box and its emotion. Bars for the leading emotions are drawn where they cover neither
-    another face nor another panel. A picture with less than 480 pixels, or with many small faces, is enlarged
-    by a whole factor first so that letters fit.
+    another face nor another panel; among several faces, a face of which one emotion is certain needs none.
+    A picture with less than 480 pixels, or with many small faces, is enlarged by a whole factor first so
+    that letters fit.
     """
     shape: tuple[int, ...] = getattr(picture, "shape", ())
     if getattr(picture, "dtype", None) != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
@@ -91,6 +92,8 @@ def draw(picture: NDArray[np.uint8], result: Result, *, source: int = 0) -> NDAr
     for k, face in enumerate(faces):
         taken.append(_label(canvas, boxes[k], face, layout, taken, boxes[:k] + boxes[k + 1 :]))
     for k, face in enumerate(faces):
+        if len(faces) > 1 and len(_leading(face)) == 1:
+            continue  # its label has said it
         place = _panel_place(boxes[k], face, layout, taken, boxes[:k] + boxes[k + 1 :])
         if place is not None:
             taken.append(place)

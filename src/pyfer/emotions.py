@@ -56,7 +56,7 @@ def canonical(name: str, known: Iterable[str] = BASIC) -> str:
         return word
     if ALIASES.get(word) in known:
         return ALIASES[word]
-    hint = did_you_mean(word, [*known, *(a for a, b in ALIASES.items() if b in known)])
+    hint = did_you_mean(word, known) or did_you_mean(word, [a for a, b in ALIASES.items() if b in known])
     raise ArgumentError(f"emotion={name!r} is not known{hint} (known: {', '.join(known)})")
 
 

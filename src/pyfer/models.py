@@ -30,7 +30,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,6 +149,19 @@ class Output:
     """(n, e), where the model has one."""
 
 
+class Recogniser(Protocol):
+    """What a pipeline needs of a model: `Model`, or anything of the same shape."""
+
+    @property
+    def spec(self) -> Spec:
+        """What it takes and says."""
+        ...
+
+    def __call__(self, crops: NDArray[np.uint8]) -> Output:
+        """Recognise crops (n, s, s, 3) RGB."""
+        ...
+
+
 class Model:
     """A loaded model folder.
 
@@ -169,7 +182,7 @@ class Model:
         if threads < 0:
             raise ArgumentError(f"threads={threads!r} must be 0 (all cores) or more")
         self.folder = find(folder)
-        self.spec = read_spec(self.folder)
+        self._spec = read_spec(self.folder)
         path = self.folder / self.spec.file
         _check_hash(path, self.spec)
         self._session = _session(path, threads)
@@ -180,6 +193,11 @@ class Model:
         first = inputs[0].shape[0] if inputs[0].shape else None
         self._fixed = first if isinstance(first, int) else 0  # foreign networks often take one crop a run
         self._check_outputs()
+
+    @property
+    def spec(self) -> Spec:
+        """What ``model.json`` says."""
+        return self._spec
 
     @property
     def name(self) -> str:

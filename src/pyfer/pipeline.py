@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyfer.emotions import canonical
 from pyfer.errors import ArgumentError, SourceError
 from pyfer.faces import Detector, Faces, Mtcnn, align, crop_box, crop_whole
-from pyfer.models import BATCH, Head, Model, OnDone, cores, find, shares
+from pyfer.models import BATCH, Head, Model, OnDone, Recogniser, cores, find, shares
 from pyfer.results import Input, Result
 from pyfer.sources import Picture, Source, read
 
@@ -89,14 +89,16 @@ class Pipeline:
 
     def __init__(
         self,
-        model: str | Path | Model | None = None,
+        model: str | Path | Recogniser | None = None,
         detector: Detector | None = None,
         *,
         reading: Reading | None = None,
         largest: bool = False,
         threads: int = 0,
     ) -> None:
-        self.model = model if isinstance(model, Model) else Model(model, threads=threads)
+        if model is None or isinstance(model, (str, Path)):
+            model = Model(model, threads=threads)
+        self.model: Recogniser = model
         self.reading = reading or Reading()
         self.largest = largest
         self._threads = threads
@@ -210,7 +212,7 @@ class Pipeline:
 def predict(
     source: Source | Sequence[Source],
     *,
-    model: str | Path | Model | None = None,
+    model: str | Path | Recogniser | None = None,
     crops: bool = False,
     classes: Iterable[str] | None = None,
 ) -> Result:
@@ -246,7 +248,7 @@ def predict(
     if classes is not None:
         classes = (classes,) if isinstance(classes, str) else tuple(classes)  # not the letters of a name
     reading = Reading(classes=classes)
-    loaded = model if isinstance(model, Model) else _loaded(find(model).resolve())
+    loaded = _loaded(find(model).resolve()) if model is None or isinstance(model, (str, Path)) else model
     pipeline = Pipeline(loaded, None if crops else _detector(), reading=reading)
     return pipeline.predict(source, crops=crops)
 

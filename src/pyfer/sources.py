@@ -126,7 +126,7 @@ def _open(source: str | os.PathLike[str]) -> IO[bytes]:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise SourceError(f"{name}: is a folder; name a picture in it", "directory")
+            raise SourceError(f"{name}: is a folder without a picture in it", "directory")
         if not stat.S_ISREG(status.st_mode):
             raise SourceError(f"{name}: is a device or pipe; pass its bytes instead", "unsupported")
         if status.st_size == 0:

@@ -1,7 +1,8 @@
 """Augmentation of training crops, batched in torch: what pictures in the wild do to a face.
 
 Everything random is drawn from one generator on the CPU, so that a run is the same on any device up to
-rounding. The last step is the per-image standardisation that the pipeline applies too.
+rounding. What changes the light comes before the per-image standardisation that the pipeline applies too;
+erasing and mixing come after it.
 """
 
 from __future__ import annotations

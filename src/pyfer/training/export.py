@@ -31,7 +31,7 @@ from pyfer.training.network import Network
 from pyfer.training.settings import Settings, to_dict
 
 AGREEMENT = 1e-3
-"""Largest difference between torch's and ONNX's float logits; rounding gives about 1e-5."""
+"""Largest difference between torch's and ONNX's log-probabilities; rounding gives about 1e-5."""
 SAME_ANSWER = 0.97
 """Least share of validation faces on which the eight-bit network names the same emotion as the float one."""
 _SAMPLE = 512  # training faces that show the eight-bit network the range of each layer
@@ -43,7 +43,7 @@ class Exported:
 
     folder: Path
     difference: float
-    """Largest difference between torch's and ONNX's logits on a sample."""
+    """Largest difference between torch's and ONNX's log-probabilities (and embeddings) on a sample."""
     same_answer: float
     """Share of validation faces with the same answer after rounding to eight bits (1 without rounding)."""
 
@@ -97,8 +97,7 @@ def export(run: Path, folder: Path, *, settings: Settings | None = None, card: s
             _round_to_eight_bits(target, train, float_model.spec.input, settings.seed)
             _describe(target, settings, labels)
             after = Model(work)(validation.images)
-            head = next(iter(labels))
-            same = _same_answer(before.probabilities[head], after.probabilities[head])
+            same = min(_same_answer(before.probabilities[h], after.probabilities[h]) for h in labels)
         _describe(target, settings, labels, _calibrate(Model(work), settings, train, validation))
         replace_file(work / "README.md", (card or _plain_card(Model(work), settings)).encode())
     return Exported(folder, difference, same)
@@ -134,6 +133,8 @@ def _difference(network: Network, model: Model, data: FaceData) -> float:
     for head, p in mine.probabilities.items():
         expected = torch.log_softmax(theirs[head], 1).numpy()
         difference = max(difference, float(np.abs(np.log(np.maximum(p, 1e-20)) - expected).max()))
+    if mine.embedding is not None:
+        difference = max(difference, float(np.abs(mine.embedding - theirs["embedding"].numpy()).max()))
     if difference > AGREEMENT:
         raise TrainingError(
             f"the ONNX network differs from the trained one by {difference:.2g} (at most {AGREEMENT});"
@@ -246,7 +247,11 @@ def _plain_card(model: Model, settings: Settings) -> str:
     """Return a model card that says what the run knows about itself."""
     lines = [f"# {model.name}", "", "Trained by `pyfer train` on:", ""]
     lines += [f"- `{spec}`" for spec in settings.data.train]
-    lines += ["", f"Every choice and the calibration were made on `{settings.data.validation}`:", ""]
+    lines += [
+        "",
+        f"The calibration was made on `{settings.data.validation}`, so these figures of it are optimistic:",
+        "",
+    ]
     validation = open_data(settings.data.validation)
     lines += ["| head | faces | accuracy | macro-recall | ECE |", "| --- | --- | --- | --- | --- |"]
     for head in model.spec.heads:

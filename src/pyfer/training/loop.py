@@ -201,7 +201,7 @@ def load_network(folder: Path) -> tuple[Network, Settings, dict[str, tuple[str, 
     path = folder / "best.pt"
     if not path.is_file():
         raise TrainingError(f"{folder} holds no trained network ({path.name} is missing); train first")
-    state = torch.load(path, weights_only=True, map_location="cpu")
+    state = _load_torch(path, torch.device("cpu"))
     settings = settings_from_dict(json.loads(state["settings"]))
     labels = {head: tuple(names) for head, names in json.loads(state["labels"]).items()}
     network = Network(settings.network, {head: len(names) for head, names in labels.items()})
@@ -248,7 +248,7 @@ def _start(
     history: list[Metrics] = []
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True, map_location=device)
+        state = _load_torch(checkpoint, device)
         stored = settings_from_dict(json.loads(state["settings"]))
         if replace(stored, name=settings.name, export=settings.export) != settings:
             raise TrainingError(
@@ -357,6 +357,14 @@ def _save(run: _Run, settings: Settings, history: list[Metrics], folder: Path) -
     # The metrics go first: a checkpoint never knows of an epoch that the metrics lack.
     replace_file(folder / "metrics.jsonl", "".join(json.dumps(m) + "\n" for m in history).encode())
     _save_torch(run.state(settings), folder / "checkpoint.pt")
+
+
+def _load_torch(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location=device)
+    except Exception as error:  # zip, pickle and torch have many errors for a damaged file
+        raise TrainingError(f"{path} is damaged or of another program; remove it to start anew") from error
+    return state
 
 
 def _save_torch(state: dict[str, Any], path: Path) -> None:

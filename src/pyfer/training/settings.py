@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 import typing
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -9,6 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from pyfer.errors import ArgumentError, did_you_mean
+
+
+def _check(*rules: tuple[str, object, bool, str]) -> None:
+    """Raise for the first of (name, value, whether the rule holds, the rule) that does not hold."""
+    for name, value, holds, rule in rules:
+        if not holds:
+            raise ArgumentError(f"{name}={value!r} {rule}")
 
 
 @dataclass(frozen=True)
@@ -22,19 +30,38 @@ class DataSettings:
     rare_power: float = 0.3
     """A face is drawn in proportion to (share of its class) ** -rare_power; 0 draws all alike."""
 
+    def __post_init__(self) -> None:
+        _check(
+            ("data.train", self.train, bool(self.train), "must name at least one data set"),
+            ("data.rare_power", self.rare_power, 0 <= self.rare_power <= 1, "must be in 0..1"),
+        )
+
 
 @dataclass(frozen=True)
 class NetworkSettings:
     """Shape of the network (see `pyfer.training.network`)."""
 
     widths: tuple[int, ...] = (48, 96, 192)
-    """Channels of each stage; each stage halves the picture."""
+    """Channels of each stage. The stem and each stage but the first halve the picture."""
     blocks: tuple[int, ...] = (2, 2, 2)
     """Residual blocks of each stage."""
     dropout: float = 0.2
     """Share of the embedding dropped in training."""
     start: str = ""
     """Folder of a finished run of the same shape whose weights are the start; empty starts from noise."""
+
+    def __post_init__(self) -> None:
+        same = len(self.blocks) == len(self.widths) and min(self.blocks, default=0) >= 1
+        _check(
+            ("network.widths", self.widths, min(self.widths, default=0) >= 8, "must be numbers of 8 or more"),
+            (
+                "network.blocks",
+                self.blocks,
+                same,
+                "must be as many as network.widths, 1 or more each",
+            ),
+            ("network.dropout", self.dropout, 0 <= self.dropout < 1, "must be in 0..1, below 1"),
+        )
 
 
 @dataclass(frozen=True)
@@ -62,6 +89,23 @@ class ScheduleSettings:
     precision: str = "auto"
     """float32, bfloat16, or auto: bfloat16 where the processor has the instructions for it."""
 
+    def __post_init__(self) -> None:
+        starts = [start for start, _ in self.sizes]
+        ordered = bool(starts) and starts[0] == 0 and starts == sorted(starts) and starts[-1] < 1
+        formats = ("auto", "float32", "bfloat16")
+        _check(
+            ("schedule.epochs", self.epochs, self.epochs >= 1, "must be 1 or more"),
+            ("schedule.batch", self.batch, self.batch >= 2, "must be 2 or more"),
+            ("schedule.rate", self.rate, self.rate > 0, "must be above 0"),
+            ("schedule.warmup", self.warmup, self.warmup >= 0, "must be 0 or more"),
+            ("schedule.decay", self.decay, self.decay >= 0, "must be 0 or more"),
+            ("schedule.sizes", self.sizes, ordered, "must start at 0.0 and go up, below 1.0"),
+            ("schedule.average", self.average, 0 <= self.average < 1, "must be in 0..1, below 1"),
+            ("schedule.validate_every", self.validate_every, self.validate_every >= 1, "must be 1 or more"),
+            ("schedule.patience", self.patience, self.patience >= 0, "must be 0 or more"),
+            ("schedule.precision", self.precision, self.precision in formats, f"must be one of {formats}"),
+        )
+
 
 @dataclass(frozen=True)
 class LossSettings:
@@ -76,6 +120,14 @@ class LossSettings:
     the very crops that the network sees (Beyer et al. 2022)."""
     teaching: float = 0.5
     """Share of the teachers' answer in the target; faces without a label are learned from it alone."""
+
+    def __post_init__(self) -> None:
+        heavy = bool(self.heads) and min(self.heads.values()) > 0
+        _check(
+            ("loss.heads", self.heads, heavy, "must name at least one head, with weights above 0"),
+            ("loss.smoothing", self.smoothing, 0 <= self.smoothing < 1, "must be in 0..1, below 1"),
+            ("loss.teaching", self.teaching, 0 <= self.teaching <= 1, "must be in 0..1"),
+        )
 
 
 @dataclass(frozen=True)
@@ -113,6 +165,17 @@ class AugmentSettings:
     cutmix: float = 0.1
     """Probability of a batch to be cut and pasted (Yun et al. 2019)."""
 
+    def __post_init__(self) -> None:
+        chances = ("flip", "blur", "compression", "erasing", "mixup", "cutmix")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name in chances:
+                _check((f"augment.{item.name}", value, 0 <= value <= 1, "must be a probability, 0..1"))
+            else:
+                _check((f"augment.{item.name}", value, value >= 0, "must be 0 or more"))
+        both = self.mixup + self.cutmix
+        _check(("augment.mixup + augment.cutmix", both, both <= 1, "must be 1 or less in sum"))
+
 
 @dataclass(frozen=True)
 class ExportSettings:
@@ -124,6 +187,9 @@ class ExportSettings:
     """How far the answers move from the training data's class prior (0) to all classes alike (1): the logits
     get ``-tilt * log(prior)`` (Menon et al. 2021). More recall for rare classes, less accuracy on data
     like the training data."""
+
+    def __post_init__(self) -> None:
+        _check(("export.tilt", self.tilt, 0 <= self.tilt <= 1, "must be in 0..1"))
 
 
 @dataclass(frozen=True)
@@ -144,39 +210,22 @@ class Settings:
     export: ExportSettings = ExportSettings()
 
     def __post_init__(self) -> None:
-        s = self.schedule
-        rules = (
+        stride = 2 ** len(self.network.widths)
+        sides = [side for _, side in self.schedule.sizes]
+        fit = all(side % stride == 0 and 16 <= side <= 1024 for side in sides)
+        named = bool(re.fullmatch(r"[A-Za-z0-9][\w-]*", self.name))
+        _check(
+            ("name", self.name, named, "must be letters, digits, '-' and '_'"),
             ("kind", self.kind, self.kind == "cnn", "must be 'cnn'"),
-            ("schedule.epochs", s.epochs, s.epochs >= 1, "must be 1 or more"),
-            ("schedule.batch", s.batch, s.batch >= 2, "must be 2 or more"),
-            ("schedule.rate", s.rate, s.rate > 0, "must be above 0"),
-            ("schedule.average", s.average, 0 <= s.average < 1, "must be in 0..1, below 1"),
-            ("schedule.validate_every", s.validate_every, s.validate_every >= 1, "must be 1 or more"),
-            (
-                "schedule.precision",
-                s.precision,
-                s.precision in ("auto", "float32", "bfloat16"),
-                "must be auto, float32 or bfloat16",
-            ),
+            ("seed", self.seed, self.seed >= 0, "must be 0 or more"),
             (
                 "schedule.sizes",
-                s.sizes,
-                bool(s.sizes) and s.sizes[0][0] == 0 and all(n % 8 == 0 for _, n in s.sizes),
-                "must start at 0.0, with sides that are multiples of 8",
+                self.schedule.sizes,
+                fit,
+                f"must have sides of 16..1024 that are multiples of {stride}, as {len(self.network.widths)}"
+                " stages need",
             ),
-            (
-                "network.blocks",
-                self.network.blocks,
-                len(self.network.blocks) == len(self.network.widths),
-                "must have as many entries as network.widths",
-            ),
-            ("export.tilt", self.export.tilt, 0 <= self.export.tilt <= 1, "must be in 0..1"),
-            ("loss.teaching", self.loss.teaching, 0 <= self.loss.teaching <= 1, "must be in 0..1"),
-            ("loss.heads", self.loss.heads, bool(self.loss.heads), "must name at least one head"),
         )
-        for name, value, holds, rule in rules:
-            if not holds:
-                raise ArgumentError(f"{name}={value!r} {rule}")
 
 
 def load_settings(path: str | Path) -> Settings:
