@@ -231,10 +231,10 @@ def test_wrong_use_is_status_2_with_one_sentence(
 
 
 def test_no_arguments_are_wrong_use_with_help(run: Run) -> None:
-    for arguments in ([], ["models"], ["data"]):
+    for arguments, verb in (([], "predict"), (["models"], "verify"), (["data"], "show")):
         done = run(*arguments)
         assert done.status == 2
-        assert "Usage" in done.out + done.err
+        assert verb in done.out + done.err
     assert run("predict").status == run("nosuch").status == 2
 
 
@@ -343,6 +343,14 @@ def test_marked_pictures_of_several_go_to_a_folder_and_none_replaces_another(
     assert all(look(path)[1].shape == (480, 480, 3) for path in Path("out/marked").iterdir())
 
 
+def test_each_picture_gets_its_own_marks(run: Run, portrait: Path) -> None:
+    nobody = np.full((500, 500, 3), 99, np.uint8)
+    Image.fromarray(nobody).save("nobody.png")
+    run("predict", portrait, "nobody.png", "-m", "tiny", "--picture", "out")
+    np.testing.assert_array_equal(look("out/nobody.png")[1], nobody)
+    assert look("out/portrait.png")[1].shape == (480, 480, 3)
+
+
 def test_one_picture_into_a_folder_that_exists_or_has_no_ending(run: Run, portrait: Path) -> None:
     Path("there.d").mkdir()
     for target in ("there.d", "new"):
@@ -364,7 +372,7 @@ def test_marks_are_never_written_over_the_pictures_themselves(run: Run, portrait
     ):
         done = run("predict", *arguments, "-m", "tiny")
         assert done.status == 2
-        assert "is read or written by this command; write elsewhere" in done.err
+        assert "is read or written by this command already" in done.err
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes() == before
 
 
@@ -527,7 +535,7 @@ def test_data_show(run: Run) -> None:
     assert done.status == 0
     assert done.out == "12 faces: sheet.png\n"
     first = look("sheet.png")[1]
-    run("data", "show", "cartoon:?n=100", "-n", 12, "--seed", 1, "-o", "other.png")
+    run("data", "show", "cartoon", "-n", 12, "--seed", 1, "-o", "other.png")
     second = look("other.png")[1]
     assert first.shape == second.shape
     assert (first != second).mean() > 0.2
@@ -622,7 +630,7 @@ def test_a_reader_that_goes_away_is_no_traceback(place: Path) -> None:
         assert running.stdout is not None
         assert running.stderr is not None
         running.stdout.close()
-        assert b"Traceback" not in running.stderr.read()
+        assert running.stderr.read() == b""
 
 
 def test_an_interrupt_is_status_130_without_a_traceback(place: Path) -> None:

@@ -499,3 +499,10 @@ def test_crop_whole_fills_up_both_sides():
 def test_crop_whole_leaves_a_fitting_picture_alone():
     image = np.random.default_rng(5).integers(0, 256, (48, 48, 3), dtype=np.uint8)
     np.testing.assert_array_equal(crop_whole(image, 48), image)
+
+
+def test_no_face_is_smaller_than_the_smallest_asked_for(astronaut: np.ndarray) -> None:
+    """The first network proposes windows of all sizes from there; the later ones may shrink them."""
+    side = float((lambda b: (b[2] - b[0] + b[3] - b[1]) / 2)(Mtcnn()(astronaut).box[0]))
+    assert len(Mtcnn(smallest=side * 0.95)(astronaut)) == 1
+    assert len(Mtcnn(smallest=side * 1.05)(astronaut)) == 0

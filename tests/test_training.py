@@ -361,6 +361,9 @@ def test_export_makes_a_model_that_says_what_the_network_says(finished, tmp_path
     assert output.embedding is not None
     assert output.embedding.shape == (16, 32)
     assert "cartoon" in (exported.folder / "README.md").read_text()
+    stored = (exported.folder / "model.onnx").read_bytes()
+    assert str(loop.__file__).encode() not in stored  # no stack traces with paths of this machine
+    assert b"training/network.py" not in stored
 
 
 def test_eight_bit_export_is_smaller_and_answers_alike(finished, tmp_path, monkeypatch):

@@ -51,9 +51,6 @@ def main() -> None:
     except (PyferError, OSError) as error:
         err.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("stopped")
-        sys.exit(130)
 
 
 def _version(wanted: bool) -> None:

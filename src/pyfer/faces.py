@@ -144,10 +144,13 @@ class Mtcnn:
         _check(image)
         extent = float(np.sqrt(image.shape[0] * image.shape[1]))
         smallest = max(RELATIVE_SIZE * extent, SMALLEST) if self.smallest is None else self.smallest
-        found = mtcnn.detect(
+        box, score, marks = mtcnn.detect(
             mtcnn.load(self.threads), image, max(smallest, FINEST * extent), self.score, self.cascade
         )
-        return _sorted(image, *found)
+        if self.smallest is not None:  # the later networks may shrink what the first one proposed
+            large = (box[:, 2:] - box[:, :2]).mean(axis=1) >= self.smallest
+            box, score, marks = box[large], score[large], marks[large]
+        return _sorted(image, box, score, marks)
 
 
 class YuNet:

@@ -120,6 +120,20 @@ def _write_onnx(network: Network, names: list[str], path: Path, size: int) -> No
             external_data=False,
             verbose=False,
         )
+    _strip(path)
+
+
+def _strip(path: Path) -> None:
+    """Take out what the exporter notes for debugging: stack traces, with the paths of this machine."""
+    import onnx
+
+    model = onnx.load(path)
+    graph = model.graph
+    del model.metadata_props[:]
+    for item in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    path.write_bytes(model.SerializeToString())
 
 
 def _difference(network: Network, model: Model, data: FaceData) -> float:
