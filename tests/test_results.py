@@ -245,3 +245,10 @@ def test_to_table_of_pandas() -> None:
     table = make().to_table()
     assert table.shape == (5, 8 + len(LABELS))
     assert table["fear"].isna().sum() == 2
+
+
+def test_a_result_says_in_one_line_what_was_found() -> None:
+    first, second, third = (LABELS[k] for k in (1, 0, 2))
+    line = f"<Result: 3 faces in 4 inputs: {first} 1, {second} 1, {third} 1; 1 failed>"
+    assert repr(make()) == line
+    assert repr(none(2)) == "<Result: 0 faces in 2 inputs: no faces>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, overload
@@ -58,7 +59,7 @@ class Face:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """All faces of all inputs; every column has one entry a face.
 
@@ -98,6 +99,12 @@ class Result:
             )
         if not ((self.basic >= 0).all() and np.allclose(self.basic.sum(1), 1, atol=1e-3)):
             raise ArgumentError("basic must have rows of probabilities: 0 or more, with sum 1")
+
+    def __repr__(self) -> str:
+        counts = Counter(self.emotion).most_common()
+        found = ", ".join(f"{name} {n}" for name, n in counts) or "no faces"
+        failed = f"; {len(self.failed)} failed" if self.failed else ""
+        return f"<Result: {len(self)} faces in {len(self.inputs)} inputs: {found}{failed}>"
 
     def __len__(self) -> int:
         return len(self.source)

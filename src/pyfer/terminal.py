@@ -167,7 +167,7 @@ def show_history(history: list[dict[str, float]]) -> None:
     table = Table(box=None, header_style="bold", title="validation", title_justify="left")
     names = [name for name in validated[-1] if name not in ("seconds", "score")]
     for name in names:
-        table.add_column(name.replace(".", "\n"), justify="right")
+        table.add_column(name.replace(".", "\n").replace("macro_", "mean "), justify="right")
     for metrics in validated[-8:]:
         table.add_row(*(f"{metrics[k]:.0f}" if k == "epoch" else f"{metrics[k]:.4f}" for k in names))
     out.print(table)
