@@ -154,7 +154,9 @@ def precision(schedule: ScheduleSettings, device: torch.device) -> torch.dtype:
     if schedule.precision == "auto":
         cuda = device.type == "cuda" and torch.cuda.is_bf16_supported()
         # Without the instructions bfloat16 is emulated, 13 times slower than float32 on an AVX2 machine.
-        cpu = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+        # torch has no public name for the question; a release without this one gets float32.
+        asked = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        cpu = device.type == "cpu" and bool(asked())
         return torch.bfloat16 if cuda or cpu else torch.float32
     return torch.bfloat16 if schedule.precision == "bfloat16" else torch.float32
 
