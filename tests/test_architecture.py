@@ -19,24 +19,40 @@ ROOT = Path(pyfer.__file__).parent
 FLOORS = (
     {"errors"},
     {"emotions", "files", "sources", "crops", "mtcnn"},
-    {"faces", "cartoon", "results"},
-    {"models", "datasets", "drawing"},
-    {"evaluation", "pipeline"},
+    {"faces", "cartoon", "results", "vocabulary"},
+    {"models", "datasets", "drawing", "posterior"},
+    {"evaluation", "pipeline", "maps"},
+    {"blends"},
     {"terminal"},
     {"cli"},
     {"__main__"},
 )
-"""A module may import from the floors below its own."""
+"""Rooms are modules or packages. All the files of a room may import from the floors below its own."""
 CORE = sorted(name for floor in FLOORS for name in floor)
+FILES = sorted(
+    path.relative_to(ROOT).with_suffix("").as_posix()
+    for path in ROOT.rglob("*.py")
+    if ROOT / "training" not in path.parents
+)
+"""Every file but those of training, as in ``models``, ``cli/__init__``, ``cli/data``."""
+FILES_OF_ROOMS = [file for file in FILES if file != "__init__"]
 THIRD_PARTY = {"numpy", "PIL"}
 ALSO = {"mtcnn": {"onnxruntime"}, "cli": {"typer", "rich"}, "terminal": {"rich"}}
-"""What a module may import at its top beside the standard library and `THIRD_PARTY`."""
+"""What a room may import at its top beside the standard library and `THIRD_PARTY`."""
 HEAVY = ("torch", "sklearn", "pandas", "cv2", "skimage", "onnx", "scipy", "matplotlib")
-QUIET = [name for name in CORE if name != "cli"]
 
 
-def tree_of(name: str) -> ast.Module:
-    return ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8"))
+def room_of(file: str) -> str:
+    return file.split("/")[0]
+
+
+def dotted(file: str) -> str:
+    """Return the name to import a file by: ``cli/models`` is pyfer.cli.models, ``cli/__init__`` pyfer.cli."""
+    return ".".join(["pyfer", *file.removesuffix("/__init__").split("/")])
+
+
+def tree_of(file: str) -> ast.Module:
+    return ast.parse((ROOT / f"{file}.py").read_text(encoding="utf-8"))
 
 
 def is_for_types(node: ast.AST) -> bool:
@@ -53,50 +69,66 @@ def imports(node: ast.AST, *, inside_functions: bool) -> Iterator[str]:
         elif isinstance(child, ast.ImportFrom):
             assert child.level == 0, "imports are absolute"
             yield child.module or ""
-            if child.module == "pyfer":
-                yield from (f"pyfer.{alias.name}" for alias in child.names)
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)  # may be modules as well
         elif inside_functions or not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield from imports(child, inside_functions=inside_functions)
 
 
-def rooms(name: str) -> set[str]:
-    """Return the modules of this package that a module imports, in functions too."""
-    found = {full.split(".")[1] for full in imports(tree_of(name), inside_functions=True) if "." in full
+def rooms(file: str) -> set[str]:
+    """Return the rooms of this package that a file imports, in functions too; not the package it is in."""
+    found = {full.split(".")[1] for full in imports(tree_of(file), inside_functions=True) if "." in full
              and full.startswith("pyfer.")}  # fmt: skip
-    return {room for room in found if (ROOT / f"{room}.py").exists() or (ROOT / room).is_dir()}
+    own = {room_of(file)} if "/" in file else set()
+    return {room for room in found if (ROOT / f"{room}.py").exists() or (ROOT / room).is_dir()} - own
 
 
 def test_every_module_has_its_floor() -> None:
-    files = {path.stem for path in ROOT.glob("*.py")} - {"__init__"}
-    assert files == set(CORE)
+    assert {room_of(file) for file in FILES_OF_ROOMS} == set(CORE)
     assert sum(map(len, FLOORS)) == len(CORE)
 
 
-@pytest.mark.parametrize("name", CORE)
-def test_imports_go_one_way(name: str) -> None:
+def test_a_room_is_a_module_or_a_package() -> None:
+    for name in {room_of(file) for file in FILES_OF_ROOMS}:
+        files = {file for file in FILES_OF_ROOMS if room_of(file) == name}
+        assert (f"{name}/__init__" in files) == (name not in files)  # of both, Python would read one alone
+
+
+@pytest.mark.parametrize("file", FILES_OF_ROOMS)
+def test_imports_go_one_way(file: str) -> None:
+    name = room_of(file)
     floor = next(k for k, names in enumerate(FLOORS) if name in names)
     below = {other for names in FLOORS[:floor] for other in names}
     if name == "cli":
         below.add("training")  # the command that trains
-    assert rooms(name) <= below
+    assert rooms(file) <= below
+
+
+def test_a_group_of_commands_imports_no_other() -> None:
+    """`common` serves the groups, ``__init__`` gathers them: one way inside the package too."""
+    files = {file for file in FILES if room_of(file) == "cli"} - {"cli/__init__"}
+    assert "cli/common" in files
+    for file in files:
+        found = {tuple(full.split(".")) for full in imports(tree_of(file), inside_functions=True)}
+        inside = {full[:3] for full in found if full[:2] == ("pyfer", "cli")}
+        assert inside <= (set() if file == "cli/common" else {("pyfer", "cli", "common")}), file
 
 
 def test_nothing_imports_the_command_and_training_needs_no_command() -> None:
-    for path in (ROOT / "training").glob("*.py"):
+    for path in (ROOT / "training").rglob("*.py"):
         found = set(imports(ast.parse(path.read_text(encoding="utf-8")), inside_functions=True))
         assert not {full for full in found if full.startswith(("pyfer.cli", "pyfer.terminal"))}
 
 
-@pytest.mark.parametrize("name", CORE)
-def test_a_module_imports_only_light_things_at_its_top(name: str) -> None:
-    tops = {full.split(".")[0] for full in imports(tree_of(name), inside_functions=False)}
+@pytest.mark.parametrize("file", FILES_OF_ROOMS)
+def test_a_module_imports_only_light_things_at_its_top(file: str) -> None:
+    tops = {full.split(".")[0] for full in imports(tree_of(file), inside_functions=False)}
     foreign = {top for top in tops if top not in sys.stdlib_module_names and top != "pyfer"}
-    assert foreign <= THIRD_PARTY | ALSO.get(name, set())
+    assert foreign <= THIRD_PARTY | ALSO.get(room_of(file), set())
 
 
-@pytest.mark.parametrize("name", CORE)
-def test_no_network_and_no_pickle(name: str) -> None:
-    found = set(imports(tree_of(name), inside_functions=True))
+@pytest.mark.parametrize("file", FILES_OF_ROOMS)
+def test_no_network_and_no_pickle(file: str) -> None:
+    found = set(imports(tree_of(file), inside_functions=True))
     banned = {
         "pickle",
         "socket",
@@ -109,12 +141,12 @@ def test_no_network_and_no_pickle(name: str) -> None:
         "shelve",
     }
     assert not found & banned
-    assert "allow_pickle" not in (ROOT / f"{name}.py").read_text(encoding="utf-8")
+    assert "allow_pickle" not in (ROOT / f"{file}.py").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", QUIET)
-def test_only_the_command_prints(name: str) -> None:
-    calls = [node.func for node in ast.walk(tree_of(name)) if isinstance(node, ast.Call)]
+@pytest.mark.parametrize("file", [file for file in FILES_OF_ROOMS if room_of(file) != "cli"])
+def test_only_the_command_prints(file: str) -> None:
+    calls = [node.func for node in ast.walk(tree_of(file)) if isinstance(node, ast.Call)]
     assert not [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
 
 
@@ -141,7 +173,7 @@ def test_the_command_answers_help_without_loading_networks() -> None:
 
 
 def test_all_of_the_core_loads_no_extra() -> None:
-    loaded, _ = loaded_by("import " + ", ".join(f"pyfer.{name}" for name in CORE))
+    loaded, _ = loaded_by("import " + ", ".join(map(dotted, FILES_OF_ROOMS)))
     assert not loaded & {*HEAVY, "pyfer.training"}
 
 
@@ -176,9 +208,9 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         pyfer.predicts  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["__init__", *CORE])
-def test_a_module_says_what_it_is(name: str) -> None:
-    assert len((ast.get_docstring(tree_of(name)) or "").split()) >= 4
+@pytest.mark.parametrize("file", FILES)
+def test_a_module_says_what_it_is(file: str) -> None:
+    assert len((ast.get_docstring(tree_of(file)) or "").split()) >= 4
 
 
 def test_the_errors_have_one_root() -> None:
@@ -199,7 +231,7 @@ def lines_of_body(function: ast.FunctionDef) -> int:
     return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
 
 
-@pytest.mark.parametrize("name", CORE)
-def test_functions_fit_on_a_screen(name: str) -> None:
-    functions = [node for node in ast.walk(tree_of(name)) if isinstance(node, ast.FunctionDef)]
+@pytest.mark.parametrize("file", FILES_OF_ROOMS)
+def test_functions_fit_on_a_screen(file: str) -> None:
+    functions = [node for node in ast.walk(tree_of(file)) if isinstance(node, ast.FunctionDef)]
     assert not [f"{f.name}: {lines_of_body(f)}" for f in functions if lines_of_body(f) > 40]

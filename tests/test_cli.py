@@ -27,6 +27,7 @@ from rich.cells import cell_len
 
 import pyfer
 from pyfer import cli, models, terminal
+from pyfer.cli.common import model_names
 from pyfer.emotions import BASIC
 from pyfer.evaluation import evaluate
 from pyfer.models import Model, add
@@ -516,8 +517,8 @@ def test_models_add(run: Run, make_model: MakeModel, home: Path, portrait: Path)
 
 
 def test_the_shell_completes_names_of_models(run: Run) -> None:
-    assert cli._model_names("ti") == ["tiny"]
-    assert cli._model_names("x") == []
+    assert model_names("ti") == ["tiny"]
+    assert model_names("x") == []
 
 
 # --- data -------------------------------------------------------------------------------------------------

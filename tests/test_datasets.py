@@ -266,6 +266,28 @@ def test_the_definition_of_a_blend(counts: dict[str, int], pair: set[str]) -> No
     assert {name for name, yes in zip(BASIC, mask, strict=True) if yes} == pair
 
 
+@pytest.mark.parametrize(
+    ("counts", "most"),
+    [
+        ({"fear": 5, "surprise": 3}, 3),
+        ({"fear": 4, "surprise": 4}, 4),
+        ({"fear": 5, "surprise": 5}, 5),
+        ({"fear": 6, "surprise": 2}, 2),
+        ({"fear": 4, "surprise": 4, "neutral": 1}, 4),
+    ],
+)
+def test_a_stricter_blend_has_more_votes_on_both_sides(counts: dict[str, int], most: int) -> None:
+    found = [least for least in range(2, 7) if blend_pairs(votes(**counts), least).any()]
+    assert found == list(range(2, most + 1))
+
+
+def test_a_third_emotion_spoils_a_stricter_blend_too() -> None:
+    """With three votes it is too weak to be one of the pair, and too strong to be noise."""
+    assert not blend_pairs(votes(fear=4, surprise=4, anger=3), 4).any()
+    with pytest.raises(ArgumentError, match="least=1 must be 2 or more"):
+        blend_pairs(votes(fear=5, surprise=5), 1)
+
+
 # --- CK+ --------------------------------------------------------------------------------------------------
 
 
@@ -441,7 +463,22 @@ def test_concatenate_fills_missing_heads_with_no_label() -> None:
     assert both.targets["b"].sum(1).tolist() == [0, 0, 0, 1, 1]
 
 
+def test_concatenate_keeps_votes_and_subjects_that_all_parts_have() -> None:
+    first = tiny(votes={"a": np.ones((3, 10)), "b": np.ones((3, 4))}, subjects=np.array(["x", "y", "z"]))
+    second = tiny(2, votes={"c": np.ones((2, 5)), "a": np.zeros((2, 10))}, subjects=np.array(["x", "long"]))
+    both = concatenate([first, second])
+    assert list(both.votes) == ["a"]
+    assert both.votes["a"].sum(1).tolist() == [10, 10, 10, 0, 0]
+    assert both.subjects is not None
+    assert both.subjects.tolist() == ["x", "y", "z", "x", "long"]
+    for parts in ([first, tiny()], [tiny(), first]):  # unknown for some: nothing says so in a column
+        assert concatenate(parts).votes == {}
+        assert concatenate(parts).subjects is None
+
+
 def test_concatenate_refuses_what_does_not_fit() -> None:
+    with pytest.raises(DataError, match=r"votes of 'a' have different widths \[\(8,\), \(10,\)\]"):
+        concatenate([tiny(votes={"a": np.zeros((3, 10))}), tiny(votes={"a": np.zeros((3, 8))})])
     with pytest.raises(DataError, match=r"head 'a' has labels .* in one data set, .* in another"):
         concatenate([tiny(), replace(tiny(), labels={"a": ("anger", "fear")})])
     with pytest.raises(DataError, match="pictures have different shapes"):

@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from pyfer.drawing import draw as draw
     from pyfer.emotions import BASIC as BASIC
+    from pyfer.emotions import Emotion as Emotion
     from pyfer.errors import PyferError as PyferError
     from pyfer.errors import SourceError as SourceError
     from pyfer.faces import Detector as Detector
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
     from pyfer.results import Face as Face
     from pyfer.results import Result as Result
     from pyfer.sources import read as read
+    from pyfer.vocabulary import Vocabulary as Vocabulary
 
 _HOMES = {
     "BASIC": "emotions",
     "Detector": "faces",
+    "Emotion": "emotions",
     "Face": "results",
     "Faces": "faces",
     "Model": "models",
@@ -43,6 +46,7 @@ _HOMES = {
     "Reading": "pipeline",
     "Result": "results",
     "SourceError": "errors",
+    "Vocabulary": "vocabulary",
     "YuNet": "faces",
     "draw": "drawing",
     "predict": "pipeline",

@@ -136,7 +136,16 @@ def open_data(spec: str) -> FaceData:
 
 
 def concatenate(parts: list[FaceData]) -> FaceData:
-    """Join data sets of one picture shape; a head that a part lacks is 'no label' there."""
+    """Join data sets of one picture shape; a head that a part lacks is 'no label' there.
+
+    Votes are kept for the heads for which all parts have them, subjects if all parts name them: there is no
+    value that says 'not asked'.
+
+    Raises
+    ------
+    DataError
+        The pictures, the labels of a head or the votes for it differ in shape or names.
+    """
     labels = {head: names for part in parts for head, names in part.labels.items()}
     for part in parts:
         for head, names in part.labels.items():
@@ -151,12 +160,27 @@ def concatenate(parts: list[FaceData]) -> FaceData:
         head: np.concatenate([p.targets.get(head, np.zeros((len(p), len(names)), np.float32)) for p in parts])
         for head, names in labels.items()
     }
+    subjects = [p.subjects for p in parts if p.subjects is not None]
     return FaceData(
         np.concatenate([p.images for p in parts]),
         targets,
         labels,
         np.concatenate([p.ids for p in parts]),
+        np.concatenate(subjects) if len(subjects) == len(parts) else None,
+        _joint_votes(parts),
     )
+
+
+def _joint_votes(parts: list[FaceData]) -> dict[str, NDArray[np.float32]]:
+    joint = {}
+    for head in parts[0].votes:
+        columns = [p.votes[head] for p in parts if head in p.votes]
+        widths = {column.shape[1:] for column in columns}
+        if len(columns) == len(parts):
+            if len(widths) != 1:
+                raise DataError(f"votes of {head!r} have different widths {sorted(widths)} in the data sets")
+            joint[head] = np.concatenate(columns)
+    return joint
 
 
 def one_hot(index: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
@@ -237,14 +261,16 @@ def ferplus_targets(votes: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(share * readable[:, None], np.float32)
 
 
-def blend_pairs(votes: NDArray[np.float32]) -> NDArray[np.bool_]:
+def blend_pairs(votes: NDArray[np.float32], least: int = 3) -> NDArray[np.bool_]:
     """Return (n, 8) masks with the two emotions of each *blend*, all False where a face is none.
 
-    A blend has exactly two non-neutral emotions with at least 3 of ten votes each, at most 1 vote for
+    A blend has exactly two non-neutral emotions with at least `least` of ten votes each, at most 1 vote for
     every other emotion (neutral too) and at most 5 for not-face.
     """
+    if least < 2:
+        raise ArgumentError(f"least={least} must be 2 or more; one vote is what the other emotions may have")
     emotions = votes[:, :8]
-    strong = emotions >= 3
+    strong = emotions >= least
     clean = np.where(strong, 0, emotions).max(1) <= 1
     blend = clean & ~strong[:, 0] & (strong.sum(1) == 2) & (votes[:, 9] <= 5)
     return np.asarray(strong & blend[:, None], np.bool_)
@@ -254,7 +280,7 @@ def _read_fer2013plus(path: Path, options: Options) -> FaceData:
     split = _choice(options, "split", "Training", (*_SPLIT_FILES, "all"))
     if split == "all":
         parts = [_read_fer2013plus(path, {**options, "split": name}) for name in _SPLIT_FILES]
-        return concatenate_votes(parts)
+        return concatenate(parts)
     heads = _choice(options, "labels", "both", ("both", "ferplus", "fer2013"))
     leaks = _choice(options, "leaks", "drop", ("drop", "keep"))
     blends = _choice(options, "blends", "keep", ("keep", "drop", "only"))
@@ -280,12 +306,6 @@ def _read_fer2013plus(path: Path, options: Options) -> FaceData:
         return data
     data = data.labelled(heads)
     return replace(data, targets={heads: data.targets[heads]}, labels={heads: data.labels[heads]})
-
-
-def concatenate_votes(parts: list[FaceData]) -> FaceData:
-    """Join data sets that all carry votes for the same heads."""
-    votes = {head: np.concatenate([p.votes[head] for p in parts]) for head in parts[0].votes}
-    return replace(concatenate(parts), votes=votes)
 
 
 def _fer2013plus_faces(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pyfer.emotions import percent
+from pyfer.emotions import NONE, UNCERTAIN, percent
 from pyfer.errors import ArgumentError
 from pyfer.results import Face, Result
 
@@ -25,6 +26,7 @@ COLORS: dict[str, tuple[int, int, int]] = {
 }
 """One colour an emotion, told apart also in gray by the name written beside it."""
 _OTHER = (120, 200, 220)
+_UNKNOWN = (150, 156, 168)
 _PANEL = (22, 24, 28)
 _TEXT = (255, 255, 255)
 _FAINT = (176, 180, 188)
@@ -67,8 +69,10 @@ def draw(picture: NDArray[np.uint8], result: Result, *, source: int = 0) -> NDAr
 
     Notes
     -----
-    Every face gets a box and its emotion. Bars for the leading emotions are drawn where they cover neither
-    another face nor another panel; among several faces, a face of which one emotion is certain needs none.
+    Every face gets a box and its emotion; of an uncertain one, where there is room, also what it most
+    probably shows. Basic emotions have the colours of `COLORS`; a new emotion has the mean of these by the
+    face's mixture, and what is uncertain is gray. Bars for the leading emotions are drawn where they cover
+    neither another face nor another panel; among several faces, one that shows a certain emotion needs none.
     A picture with less than 480 pixels, or with many small faces, is enlarged by a whole factor first so
     that letters fit.
     """
@@ -87,7 +91,7 @@ def draw(picture: NDArray[np.uint8], result: Result, *, source: int = 0) -> NDAr
     canvas = ImageDraw.Draw(image, "RGBA")
     for face, box in zip(faces, boxes, strict=True):
         canvas.rectangle(box, outline=(0, 0, 0, 160), width=layout.line + 2)
-        canvas.rectangle(box, outline=COLORS.get(face.emotion, _OTHER), width=layout.line)
+        canvas.rectangle(box, outline=_color(face.emotion, face), width=layout.line)
     taken: list[Box] = []
     for k, face in enumerate(faces):
         taken.append(_label(canvas, boxes[k], face, layout, taken, boxes[:k] + boxes[k + 1 :]))
@@ -138,25 +142,103 @@ def _layout(size: tuple[int, int], boxes: list[Box]) -> _Layout:
     )
 
 
+def _candidate(face: Face) -> tuple[str, float]:
+    """Return the most probable emotion and its probability, also of an uncertain face."""
+    return next(item for item in face.emotions.items() if item[0] != NONE)
+
+
+def _color(name: str, face: Face) -> tuple[int, int, int]:
+    """Return the colour of an answer for a face.
+
+    What a new emotion is made of is not known here, but what the face is: that is near for the emotion that
+    explains the face best, and for no other.
+    """
+    if name in (NONE, UNCERTAIN):
+        return _UNKNOWN
+    if name in COLORS or face.mixture is None or name != _candidate(face)[0]:
+        return COLORS.get(name, _OTHER)
+    known = [(share, COLORS[basic]) for basic, share in face.mixture.items() if basic in COLORS]
+    whole = sum(share for share, _ in known)
+    if not whole:
+        return _OTHER
+    red, green, blue = (round(sum(share * color[k] for share, color in known) / whole) for k in range(3))
+    return red, green, blue
+
+
+@dataclass(frozen=True)
+class _Wording:
+    """A text for a label and the room it takes, in pixels."""
+
+    text: str
+    start: tuple[int, int]
+    """From the label's corner to where the text is to be written."""
+    width: int
+    height: int
+
+
 def _label(
     canvas: ImageDraw.ImageDraw, box: Box, face: Face, layout: _Layout, labels: list[Box], faces: list[Box]
 ) -> Box:
     """Write name and probability above, below or inside the box, wherever the least is covered."""
-    text = f"{face.emotion} {percent(face.emotions[face.emotion])}"
-    if layout.font.getlength(text) > 2 * (box[2] - box[0]):
-        text = face.emotion
-    left, top, right, bottom = canvas.textbbox((0, 0), text, font=layout.font)
-    pad = max(2, round((bottom - top) * 0.35))
-    width, height = round(right - left) + 2 * pad, round(bottom - top) + 2 * pad
-    x = max(0, min(box[0], layout.size[0] - width))
-    tops = [box[1] - height, box[3] + 1, box[1] + layout.line, box[3] - layout.line - height]
-    fitting = [y for y in tops if 0 <= y <= layout.size[1] - height] or [0]
-    places = [(x, y, x + width, y + height) for y in fitting]
-    x0, y0, x1, y1 = min(places, key=lambda p: 2 * _covered(p, labels) + _covered(p, faces))
+    wordings = [_measured(canvas, text, layout) for text in _texts(face)]
+    room = min(2 * (box[2] - box[0]), layout.size[0])
+    fitting = [wording for wording in wordings if wording.width <= room]
+    fitting = fitting or [min(wordings, key=lambda wording: wording.width)]
+    choices = [
+        (wording, place)
+        for inside in (False, True)
+        for wording in fitting
+        for place in _label_places(wording, box, layout, inside)
+    ] or [(fitting[-1], (0, 0, fitting[-1].width, fitting[-1].height))]
+
+    def covered(choice: tuple[_Wording, Box]) -> int:
+        return 2 * _covered(choice[1], labels) + _covered(choice[1], faces)
+
+    wording, place = min(choices, key=covered)
+    x0, y0, x1, y1 = place
     canvas.rectangle((x0, y0, x1 - 1, y1 - 1), fill=(*_PANEL, 225))
-    canvas.rectangle((x0, y0, x0 + max(2, pad // 2), y1 - 1), fill=COLORS.get(face.emotion, _OTHER))
-    canvas.text((x0 + pad - left + 1, y0 + pad - top), text, font=layout.font, fill=_TEXT)
-    return x0, y0, x1, y1
+    canvas.rectangle((x0, y0, x0 + layout.line, y1 - 1), fill=_color(face.emotion, face))
+    start = (x0 + wording.start[0], y0 + wording.start[1])
+    canvas.text(start, wording.text, font=layout.font, fill=_TEXT, spacing=layout.line)
+    return place
+
+
+def _texts(face: Face) -> list[str]:
+    """Return what a label may say, best first: on one line or on several, then without the probability."""
+    name, p = _candidate(face)
+    full = f"{name}\xa0{percent(p)}"  # this space does not break: no line is a number alone
+    if face.emotion == UNCERTAIN:
+        full, name = f"{UNCERTAIN}: {full}", UNCERTAIN
+    texts = [_on_lines(text, lines) for text in (full, name) for lines in (1, 2, 3)]
+    return [text.replace("\xa0", " ") for text in dict.fromkeys(texts)]
+
+
+def _on_lines(text: str, lines: int) -> str:
+    """Break a text between words into at most so many lines, as short as they can be."""
+    for width in range(max(map(len, text.split(" "))), len(text)):
+        broken = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        if len(broken) <= lines:
+            return "\n".join(broken)
+    return text
+
+
+def _measured(canvas: ImageDraw.ImageDraw, text: str, layout: _Layout) -> _Wording:
+    left, top, right, bottom = canvas.textbbox((0, 0), text, font=layout.font, spacing=layout.line)
+    pad = max(2, round((bottom - top) / (text.count("\n") + 1) * 0.35))
+    start = (round(pad - left + 1), round(pad - top))
+    return _Wording(text, start, round(right - left) + 2 * pad, round(bottom - top) + 2 * pad)
+
+
+def _label_places(wording: _Wording, box: Box, layout: _Layout, inside: bool) -> list[Box]:
+    """Return where a label may be beside its box, or in it, without leaving the picture; best first."""
+    width, height = wording.width, wording.height
+    lefts = [box[0], box[2] - width, (box[0] + box[2] - width) // 2]
+    lefts = list(dict.fromkeys(max(0, min(x, layout.size[0] - width)) for x in lefts))
+    tops = [box[1] - height, box[3] + 1]
+    if inside:
+        tops = [box[1] + layout.line, box[3] - layout.line - height]
+    tops = [y for y in tops if 0 <= y <= layout.size[1] - height]
+    return [(x, y, x + width, y + height) for y in tops for x in lefts]
 
 
 def _panel_place(box: Box, face: Face, layout: _Layout, taken: list[Box], faces: list[Box]) -> Box | None:
@@ -170,13 +252,12 @@ def _panel_place(box: Box, face: Face, layout: _Layout, taken: list[Box], faces:
     spots = [
         (box[2] + gap, box[1], far),
         (box[0] - gap - width, box[1], far),
-        (box[0], box[3] + gap, 0),
-        (box[2] - width, box[3] + gap, 0),
-        (box[0], box[1] - gap - height, 0),
+        (box[0], box[3] + gap, gap),
+        (box[2] - width, box[3] + gap, gap),
+        (box[0], box[1] - gap - height, gap),
     ]
     for x, y, distance in spots:
-        if distance:
-            y = min(y, layout.size[1] - height - 1)
+        y = min(y, layout.size[1] - height - 1)
         place = (x, y, x + width, y + height)
         near = (x - distance, y, place[2] + distance, place[3])
         inside = x >= 0 and y >= 0 and place[2] < layout.size[0] and place[3] < layout.size[1]
@@ -215,7 +296,7 @@ def _bars(canvas: ImageDraw.ImageDraw, place: Box, face: Face, layout: _Layout) 
         )
         canvas.rectangle((x, middle - thick, x + layout.bar, middle + thick), fill=(255, 255, 255, 36))
         end = x + max(1, round(layout.bar * p))
-        canvas.rectangle((x, middle - thick, end, middle + thick), fill=COLORS.get(name, _OTHER))
+        canvas.rectangle((x, middle - thick, end, middle + thick), fill=_color(name, face))
 
 
 def contact_sheet(

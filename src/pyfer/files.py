@@ -1,13 +1,20 @@
-"""Files and folders that are written whole or not at all, and their fingerprints."""
+"""Files and folders that are written whole or not at all, their fingerprints, and the user's own folder."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+def home() -> Path:
+    """Return the folder for the user's own things: $PYFER_HOME, or ``~/.local/share/pyfer``."""
+    chosen = os.environ.get("PYFER_HOME") or "~/.local/share/pyfer"
+    return Path(os.path.expanduser(chosen))  # noqa: PTH111  (Path.expanduser raises where there is no home)
 
 
 def replace_file(path: Path, content: bytes) -> None:

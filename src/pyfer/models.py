@@ -14,6 +14,7 @@ written beside it. Its keys::
     heads         one or more of {"name", "output", "labels", "activation", "temperature", "bias",
                   "prior"}
     embedding     name of the output with the embedding, or null
+    evidence      sha256 of evidence.npz beside it (see `pyfer.evidence`), or left out
     about         anything for people: data, licence, scores, training recipe
 
 A head's ``activation`` is ``logits`` (softmax is applied here, after division by ``temperature`` and
@@ -29,15 +30,19 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyfer import evidence
 from pyfer.crops import Preprocessing
 from pyfer.emotions import ALIASES
 from pyfer.errors import ArgumentError, ModelError, PyferError, did_you_mean
+from pyfer.evidence import Evidence
+from pyfer.files import home as home
 from pyfer.files import replace_folder, sha256
 
 OnDone = Callable[[int, int], None]
@@ -47,7 +52,20 @@ DEFAULT_MODEL = "base"
 BATCH = 64
 """Crops a run of the network: larger batches gain nothing on a CPU and cost memory."""
 _SHIPPED = Path(__file__).parent / "weights"
-_KEYS = ("format", "name", "kind", "file", "sha256", "window", "input", "crop", "heads", "embedding", "about")
+_KEYS = (
+    "format",
+    "name",
+    "kind",
+    "file",
+    "sha256",
+    "window",
+    "input",
+    "crop",
+    "heads",
+    "embedding",
+    "evidence",
+    "about",
+)
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -123,6 +141,7 @@ class Spec:
     margin: float
     heads: tuple[Head, ...]
     embedding: str | None = None
+    evidence: str | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
     def head(self, name: str | None = None) -> Head:
@@ -184,7 +203,9 @@ class Model:
         self.folder = find(folder)
         self._spec = read_spec(self.folder)
         path = self.folder / self.spec.file
-        _check_hash(path, self.spec)
+        _check_hash(path, self.spec.sha256)
+        if self.spec.evidence is not None:
+            _check_hash(self.folder / evidence.FILE, self.spec.evidence)
         self._session = _session(path, threads)
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
@@ -208,6 +229,13 @@ class Model:
     def labels(self) -> tuple[str, ...]:
         """Labels of the default head."""
         return self.spec.heads[0].labels
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What reads combined emotions out of its answers: its own file, or the one for any model."""
+        if self.spec.evidence is None:
+            return evidence.of_any_model()
+        return evidence.load(self.folder / evidence.FILE)
 
     def __call__(self, crops: NDArray[np.uint8]) -> Output:
         """Recognise crops (n, s, s) gray or (n, s, s, 3) RGB, as `crop` and `input` of the spec ask for."""
@@ -264,17 +292,17 @@ class Model:
                 )
 
 
-def _check_hash(path: Path, spec: Spec) -> None:
+def _check_hash(path: Path, wanted: str) -> None:
     if not path.is_file():
-        raise ModelError(f"model {str(path.parent)!r} lacks {spec.file!r}, which its model.json names")
+        raise ModelError(f"model {str(path.parent)!r} lacks {path.name!r}, which its model.json names")
     try:
         found = sha256(path)
     except OSError as error:
         raise ModelError(f"{str(path)!r} cannot be read: {error.strerror}") from error
-    if found != spec.sha256:
+    if found != wanted:
         raise ModelError(
-            f"model {str(path.parent)!r} is damaged: {spec.file} has sha256 {found[:12]}..., "
-            f"its model.json says {spec.sha256[:12]}...; install it again"
+            f"model {str(path.parent)!r} is damaged: {path.name} has sha256 {found[:12]}..., "
+            f"its model.json says {wanted[:12]}...; install it again"
         )
 
 
@@ -320,13 +348,11 @@ def _spec(tree: object) -> Spec:
     if not isinstance(tree, dict) or tree.get("format") != 1:
         raise ModelError("format must be 1 (the only one this version knows)")
     _check_keys("key", tree, _KEYS)
-    name, file, digest = (_get(tree, key, str) for key in ("name", "file", "sha256"))
+    name, file = (_get(tree, key, str) for key in ("name", "file"))
     if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
         raise ModelError(f"name={name!r} must be letters, digits, '-' and '_'")
     if Path(file).name != file or file in ("", ".."):
         raise ModelError(f"file={file!r} must be a file in the model folder itself")
-    if not re.fullmatch("[0-9a-f]{64}", digest := digest.lower()):
-        raise ModelError(f"sha256={digest!r} must be 64 hexadecimal digits; 'sha256sum {file}' prints them")
     if _get(tree, "window", int, 1) != 1:
         raise ModelError(f"window={tree['window']}: this version runs models that look at one frame")
     crop = _check_keys("crop key", _get(tree, "crop", dict, {}), ("align", "margin"))
@@ -340,13 +366,14 @@ def _spec(tree: object) -> Spec:
         name=name,
         kind=_get(tree, "kind", str),
         file=file,
-        sha256=digest,
+        sha256=_digest(tree, "sha256", file),
         window=1,
         input=Preprocessing.from_dict(_get(tree, "input", dict)),
         align=_get(crop, "align", bool, True),
         margin=margin,
         heads=heads,
         embedding=None if tree.get("embedding") is None else _get(tree, "embedding", str),
+        evidence=None if tree.get("evidence") is None else _digest(tree, "evidence", evidence.FILE),
         about=_get(tree, "about", dict, {}),
     )
 
@@ -378,6 +405,13 @@ _JSON = {str: "a text", int: "a whole number", float: "a number", bool: "true or
 _JSON |= {list: "a list [...]", dict: "an object {...}"}
 
 
+def _digest(tree: dict[str, Any], key: str, file: str) -> str:
+    digest: str = _get(tree, key, str).lower()
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ModelError(f"{key}={digest!r} must be 64 hexadecimal digits; 'sha256sum {file}' prints them")
+    return digest
+
+
 def _check_keys(what: str, tree: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
     for key in tree:
         if key not in known:
@@ -397,12 +431,6 @@ def _get(tree: dict[str, Any], key: str, kind: type, default: Any = None) -> Any
 
 
 # --- where models lie ------------------------------------------------------------------------------------
-
-
-def home() -> Path:
-    """Return the folder for the user's own things: $PYFER_HOME, or ``~/.local/share/pyfer``."""
-    chosen = os.environ.get("PYFER_HOME") or "~/.local/share/pyfer"
-    return Path(os.path.expanduser(chosen))  # noqa: PTH111  (Path.expanduser raises where there is no home)
 
 
 def installed() -> Iterator[tuple[str, Path]]:

@@ -7,17 +7,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pyfer.emotions import canonical
+from pyfer.emotions import Emotion, canonical
 from pyfer.errors import ArgumentError, SourceError
+from pyfer.evidence import of_any_model
 from pyfer.faces import Detector, Faces, Mtcnn, align, crop_box, crop_whole
-from pyfer.models import BATCH, Head, Model, OnDone, Recogniser, cores, find, shares
+from pyfer.models import BATCH, Head, Model, OnDone, Output, Recogniser, cores, find, shares
+from pyfer.posterior import Posterior
 from pyfer.results import Input, Result
 from pyfer.sources import Picture, Source, read
+from pyfer.vocabulary import Vocabulary, load
+
+Emotions = str | Path | Vocabulary | Iterable[Emotion]
+"""What names a vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,15 @@ class Reading:
     prior: str | dict[str, float] | None = None
     """How often each emotion is to be expected: None, the model's; ``"uniform"``, all alike; or weights by
     name (names left out get 1). Bayes' rule: p is multiplied by wanted / model's prior, then normalised."""
+    emotions: Emotions | None = None
+    """New emotions that compete with the basic ones: whatever `pyfer.vocabulary.load` takes, such as
+    ``"du2014"``, ``"mine.toml"``, ``"awe = fear + surprise"``, or emotions. None: the basic ones alone."""
+    threshold: float = 0.0
+    """A face whose best answer is less probable than this is ``"uncertain"``; 0..1."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise ArgumentError(f"threshold={self.threshold!r} must lie in 0..1, a probability")
 
     def columns(self, head: Head) -> list[int]:
         """Return which columns of the head's output stay."""
@@ -44,11 +59,16 @@ class Reading:
     def factor(self, head: Head) -> NDArray[np.float64]:
         """Return (c,) factors that turn the model's prior into the wanted one; their scale means nothing."""
         c = len(head.labels)
-        mine = np.asarray(head.prior or [1 / c] * c, np.float64)
+        wanted = self.wanted(head)
+        return np.ones(c) if wanted is None else wanted / np.asarray(head.prior or [1 / c] * c, np.float64)
+
+    def wanted(self, head: Head) -> NDArray[np.float64] | None:
+        """Return (c,) weights of the wanted prior, or None where it is the model's own."""
+        c = len(head.labels)
         if self.prior is None:
-            return np.ones(c)
+            return None
         if self.prior == "uniform":
-            return 1 / mine
+            return np.ones(c)
         if not isinstance(self.prior, dict):
             raise ArgumentError(f"prior={self.prior!r} must be 'uniform' or weights by name")
         wanted = np.ones(c)
@@ -56,7 +76,7 @@ class Reading:
             if not isinstance(weight, (int, float)) or not 0 < weight < np.inf:
                 raise ArgumentError(f"prior[{name!r}]={weight!r} must be a finite number above 0")
             wanted[head.labels.index(canonical(name, head.labels))] = weight
-        return np.asarray(wanted / wanted.max() / mine, np.float64)
+        return np.asarray(wanted / wanted.max(), np.float64)
 
 
 @dataclass
@@ -66,6 +86,7 @@ class _Columns:
     crops: list[NDArray[np.uint8]] = field(default_factory=list)
     basic: list[NDArray[np.float32]] = field(default_factory=list)
     embedding: list[NDArray[np.float32]] = field(default_factory=list)
+    evidence: list[NDArray[np.float32]] = field(default_factory=list)
     faces: list[Faces] = field(default_factory=list)
     source: list[int] = field(default_factory=list)
 
@@ -107,6 +128,16 @@ class Pipeline:
         self._kept = self.reading.columns(self._head)
         self._factor = self.reading.factor(self._head)
         self.labels = tuple(self._head.labels[k] for k in self._kept)
+        self.posterior = self._new_emotions()
+
+    def _new_emotions(self) -> Posterior | None:
+        """Return what reads new emotions, if there are any to be read."""
+        if self.reading.emotions is None:
+            return None
+        prior = self.reading.wanted(self._head)
+        evidence = getattr(self.model, "evidence", None) or of_any_model()
+        vocabulary = load(self.reading.emotions)
+        return Posterior(vocabulary, evidence, self.labels, None if prior is None else prior[self._kept])
 
     @property
     def detector(self) -> Detector:
@@ -143,8 +174,11 @@ class Pipeline:
     def recognise(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Return probabilities (n, b) and embeddings (n, e) of aligned crops (n, s, s[, 3])."""
         output = self.model(crops)
+        return self._basic(output), output.embedding
+
+    def _basic(self, output: Output) -> NDArray[np.float32]:
         p = output.probabilities[self._head.name] * self._factor
-        return shares(p[:, self._kept]), output.embedding
+        return shares(p[:, self._kept])
 
     def _predict(
         self, sources: Sequence[Source], crops: bool, on_done: OnDone | None, *, strict: bool
@@ -189,24 +223,46 @@ class Pipeline:
 
     def _flush(self, columns: _Columns) -> None:
         size = self.model.spec.input.size
-        basic, embedding = self.recognise(np.array(columns.crops, np.uint8).reshape(-1, size, size, 3))
-        columns.basic.append(basic)
-        if embedding is not None:
-            columns.embedding.append(embedding)
+        output = self.model(np.array(columns.crops, np.uint8).reshape(-1, size, size, 3))
+        columns.basic.append(self._basic(output))
+        if output.embedding is not None:
+            columns.embedding.append(output.embedding)
+        if self.posterior is not None:
+            raw = shares(output.probabilities[self._head.name][:, self._kept])
+            columns.evidence.append(self.posterior.coefficients(raw, output.embedding))
         columns.crops.clear()
 
     def _result(self, columns: _Columns, inputs: list[Input]) -> Result:
         faces = columns.faces or [Faces.empty()]
+        basic = np.concatenate(columns.basic)
         return Result(
             self.labels,
-            np.concatenate(columns.basic),
+            basic,
             np.concatenate([f.box for f in faces]),
             np.concatenate([f.score for f in faces]),
             np.concatenate([f.landmarks for f in faces]),
             np.array(columns.source, np.int64),
             tuple(inputs),
             np.concatenate(columns.embedding) if columns.embedding else None,
+            threshold=self.reading.threshold,
+            **self._read(basic, columns),
         )
+
+    def _read(self, basic: NDArray[np.float32], columns: _Columns) -> dict[str, Any]:
+        """Return the columns of a result that new emotions bring."""
+        if self.posterior is None:
+            return {}
+        evidence = np.concatenate(columns.evidence)
+        mixture = np.zeros_like(basic)
+        mixture[:, [self.labels.index(name) for name in self.posterior.basics]] = self.posterior.mixtures(
+            evidence
+        )
+        return {
+            "answers": self.posterior.names,
+            "posterior": self.posterior(evidence, basic),
+            "mixture": mixture,
+            "evidence": evidence,
+        }
 
 
 def predict(
@@ -214,6 +270,7 @@ def predict(
     *,
     model: str | Path | Recogniser | None = None,
     crops: bool = False,
+    emotions: Emotions | None = None,
     classes: Iterable[str] | None = None,
 ) -> Result:
     """Recognise the emotions of the faces in a picture, or in a list of pictures.
@@ -226,8 +283,12 @@ def predict(
         Name of an installed model or a model folder; None is the one that ships.
     crops
         Every picture is one face already: nothing is detected.
+    emotions
+        New emotions that compete with the basic ones: the name of a catalogue (``"du2014"``), a definition
+        file (``"mine.toml"``), a formula (``"awe = fear + surprise"``), several of these with commas; or
+        emotions, or a `Vocabulary`.
     classes
-        Only these emotions are possible, for example ``["anger", "happiness", "neutral"]``.
+        Only these basic emotions are possible, for example ``["anger", "happiness", "neutral"]``.
 
     Returns
     -------
@@ -247,7 +308,7 @@ def predict(
     """
     if classes is not None:
         classes = (classes,) if isinstance(classes, str) else tuple(classes)  # not the letters of a name
-    reading = Reading(classes=classes)
+    reading = Reading(classes=classes, emotions=emotions)
     loaded = _loaded(find(model).resolve()) if model is None or isinstance(model, (str, Path)) else model
     pipeline = Pipeline(loaded, None if crops else _detector(), reading=reading)
     return pipeline.predict(source, crops=crops)

@@ -7,13 +7,16 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pyfer.emotions import NONE, UNCERTAIN
 from pyfer.errors import ArgumentError, need
+
+_COLUMNS = ("basic", "box", "score", "landmarks", "source", "embedding", "posterior", "mixture", "evidence")
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,15 @@ class Face:
     landmarks: tuple[tuple[float, float], ...]
     """Eyes, nose, mouth corners in pixels, left to right as seen; empty for a given crop."""
     emotion: str
-    """The most probable emotion."""
+    """The most probable emotion of the vocabulary in use, or ``"uncertain"``; see `Result.emotion`."""
     basic: dict[str, float]
     """Probability of each basic emotion; sums to 1."""
     emotions: dict[str, float]
-    """Posterior over the vocabulary in use, best first; sums to 1."""
+    """Posterior over the vocabulary in use, best first; sums to 1. New emotions bring ``"none of these"``."""
     source: int
     """Index of the input picture."""
+    mixture: dict[str, float] | None = None
+    """What the face seems to be mixed of, where new emotions are in use; sums to 1."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers, as JSON wants them."""
@@ -56,7 +61,7 @@ class Face:
             "emotion": self.emotion,
             "basic": {k: round(v, 6) for k, v in self.basic.items()},
             "emotions": {k: round(v, 6) for k, v in self.emotions.items()},
-        }
+        } | ({} if self.mixture is None else {"mixture": {k: round(v, 6) for k, v in self.mixture.items()}})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,23 +87,39 @@ class Result:
     """Every input in the order given, also those without a face and those that failed."""
     embedding: NDArray[np.float32] | None = None
     """(n, e) where the model has one."""
+    answers: tuple[str, ...] = ()
+    """The k emotions of the vocabulary in use, and ``"none of these"``; empty: the basic ones, `labels`."""
+    posterior: NDArray[np.float32] | None = None
+    """(n, k + 1) by `answers`, rows sum to 1; None where the basic emotions are all there is."""
+    mixture: NDArray[np.float32] | None = None
+    """(n, b) what each face seems to be mixed of, by `labels`, rows sum to 1."""
+    evidence: NDArray[np.float32] | None = None
+    """(n, m) see `pyfer.evidence`."""
+    threshold: float = 0.0
+    """Least probability of an answer; see `emotion`."""
 
     def __post_init__(self) -> None:
         n, b = len(self.source), len(self.labels)
         shapes = {"source": (n,), "basic": (n, b), "box": (n, 4), "score": (n,), "landmarks": (n, 5, 2)}
+        if self.posterior is not None:
+            shapes |= {"posterior": (n, len(self.answers)), "mixture": (n, b)}
         for name, shape in shapes.items():
             column = np.asarray(getattr(self, name), np.int64 if name == "source" else np.float32)
             if column.shape != shape:
                 raise ArgumentError(f"{name} has shape {column.shape}; {n} faces need {shape}")
             object.__setattr__(self, name, column)
-        if self.embedding is not None and len(self.embedding) != n:
-            raise ArgumentError(f"embedding has {len(self.embedding)} rows for {n} faces")
+        for name in ("embedding", "evidence"):
+            column = getattr(self, name)
+            if column is not None and len(column) != n:
+                raise ArgumentError(f"{name} has {len(column)} rows for {n} faces")
         if n and (self.source.min() < 0 or self.source.max() >= len(self.inputs)):
             raise ArgumentError(
                 f"source={self.source} must lie in 0..{len(self.inputs) - 1}, the indices of the inputs"
             )
-        if not ((self.basic >= 0).all() and np.allclose(self.basic.sum(1), 1, atol=1e-3)):
-            raise ArgumentError("basic must have rows of probabilities: 0 or more, with sum 1")
+        for name in ("basic", "posterior"):
+            p = getattr(self, name)
+            if p is not None and not ((p >= 0).all() and np.allclose(p.sum(1), 1, atol=1e-3)):
+                raise ArgumentError(f"{name} must have rows of probabilities: 0 or more, with sum 1")
 
     def __repr__(self) -> str:
         counts = Counter(self.emotion).most_common()
@@ -122,24 +143,31 @@ class Result:
         if not isinstance(rows, slice):
             rows = np.asarray(rows)
             rows = rows if rows.size else rows.astype(np.intp)  # [] is float for numpy
-        return Result(
-            self.labels,
-            self.basic[rows],
-            self.box[rows],
-            self.score[rows],
-            self.landmarks[rows],
-            self.source[rows],
-            self.inputs,
-            None if self.embedding is None else self.embedding[rows],
-        )
+        columns = {
+            name: None if (column := getattr(self, name)) is None else column[rows] for name in _COLUMNS
+        }
+        return replace(self, **columns)
 
     def __iter__(self) -> Iterator[Face]:
         return (self._face(row) for row in range(len(self)))
 
     @property
     def emotion(self) -> tuple[str, ...]:
-        """The most probable emotion of each face."""
-        return tuple(self.labels[k] for k in self.basic.argmax(1))
+        """The answer for each face.
+
+        The most probable emotion of the vocabulary in use; ``"uncertain"`` where its probability is below
+        `threshold`, or where ``"none of these"`` is the most probable.
+        """
+        names, p = self.choices
+        return tuple(self._answer(names[k], row[k]) for k, row in zip(p.argmax(1), p, strict=True))
+
+    def _answer(self, name: str, p: float) -> str:
+        return UNCERTAIN if name == NONE or p < self.threshold else name
+
+    @property
+    def choices(self) -> tuple[tuple[str, ...], NDArray[np.float32]]:
+        """The v possible answers and their probabilities (n, v)."""
+        return (self.labels, self.basic) if self.posterior is None else (self.answers, self.posterior)
 
     @property
     def failed(self) -> tuple[Input, ...]:
@@ -148,16 +176,20 @@ class Result:
 
     def _face(self, row: int) -> Face:
         basic = {name: float(p) for name, p in zip(self.labels, self.basic[row], strict=True)}
+        names, p = self.choices
+        posterior = sorted(zip(names, map(float, p[row]), strict=True), key=lambda item: -item[1])
+        mixture = None if self.mixture is None else map(float, self.mixture[row])
         points = self.landmarks[row]
         x0, y0, x1, y1 = (float(v) for v in self.box[row])
         return Face(
             box=(x0, y0, x1, y1),
             score=float(self.score[row]),
             landmarks=() if np.isnan(points).any() else tuple((float(x), float(y)) for x, y in points),
-            emotion=max(basic, key=basic.__getitem__),
+            emotion=self._answer(*posterior[0]),
             basic=basic,
-            emotions=dict(sorted(basic.items(), key=lambda item: -item[1])),
+            emotions=dict(posterior),
             source=int(self.source[row]),
+            mixture=None if mixture is None else dict(zip(self.labels, mixture, strict=True)),
         )
 
     def to_dicts(self) -> list[dict[str, Any]]:
@@ -179,9 +211,12 @@ class Result:
     def to_columns(self) -> dict[str, list[Any]]:
         """Return a flat table as columns: source, status, box, score, emotion, one column an emotion.
 
+        The basic emotions' columns are their probabilities by themselves, those of new emotions and of
+        "none of these" are the posterior over the vocabulary.
         An input without a face, or that failed, has one row with empty cells, so nothing is lost.
         """
-        names = ["source", "status", "x0", "y0", "x1", "y1", "score", "emotion", *self.labels]
+        new = [name for name in self.answers if name not in self.labels]
+        names = ["source", "status", "x0", "y0", "x1", "y1", "score", "emotion", *self.labels, *new]
         columns: dict[str, list[Any]] = {name: [] for name in names}
         rows_of: list[list[int]] = [[] for _ in self.inputs]
         for row, index in enumerate(self.source):
@@ -192,6 +227,8 @@ class Result:
             for row in rows:
                 numbers = [*self.box[row].tolist(), float(self.score[row])]
                 values = [entry.name, status, *numbers, emotion[row], *self.basic[row].tolist()]
+                if self.posterior is not None:
+                    values += [float(self.posterior[row, self.answers.index(name)]) for name in new]
                 for name, value in zip(names, values, strict=True):
                     columns[name].append(value)
             if not rows:

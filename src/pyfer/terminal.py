@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pyfer.emotions import percent
+from pyfer.emotions import NONE, UNCERTAIN, percent
 
 if TYPE_CHECKING:
     from pyfer.evaluation import Scores
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 out = Console(markup=False, emoji=False, highlight=False)
 err = Console(markup=False, emoji=False, highlight=False, stderr=True)
 _BAR = 12  # characters of a full bar
+_NAME = 14  # characters of a picture's name that are shown anyway
+_SHORTEST = 8  # of which a long emotion may leave this
 _THEN = 14  # characters below which the emotions that follow are not worth their place
 _BOX = 19  # characters of a box of four numbers
 
@@ -47,30 +49,51 @@ def progress(what: str, total: int, quiet: bool = False) -> Iterator[OnDone]:
 def show_faces(result: Result) -> None:
     """Print one line a face; inputs without a face, or that failed, have a line too.
 
-    Name and emotion are always there (of a long name, the end); what the terminal has room for follows: a
-    bar, the next emotions, the box.
+    Name and emotion are always there (of a long name, the end); what the terminal has room for follows: what
+    an uncertain face shows most probably, a bar, the next emotions, the box.
     """
     rows = list(_rows(result))
-    picture = min(_widest("picture", [name for name, _, _ in rows]), max(14, out.width * 3 // 10))
-    emotion = _widest("emotion", [answer.plain for _, answer, _ in rows])
+    widest = min(_widest("picture", [name for name, _, _ in rows]), max(_NAME, out.width * 3 // 10))
+    least = min(widest, _SHORTEST)
+    answers = [
+        state if face is None else _answer(face, out.width - widest - 2, out.width - least - 2)
+        for _, state, face in rows
+    ]
+    emotion = _widest("emotion", [answer.plain for answer in answers])
+    picture = max(min(widest, out.width - emotion - 2), least)
     room = out.width - picture - emotion - 4
     _print(_line("picture", picture, Text("emotion"), emotion, _titles(room)), "bold")
-    for name, answer, face in rows:
-        details = Text() if face is None else _details(face, room)
+    for (name, _, face), answer in zip(rows, answers, strict=True):
+        details = Text() if face is None else _details(face, answer.plain, room)
         _print(_line(name, picture, answer, emotion, details))
 
 
 def _rows(result: Result) -> Iterator[tuple[str, Text, Face | None]]:
-    """Yield (name of the picture, what is said of it, the face if there is one)."""
+    """Yield (name of the picture, what is said instead of an emotion, the face if there is one)."""
     faces: list[list[Face]] = [[] for _ in result.inputs]
     for face in result:
         faces[face.source].append(face)
     for entry, found in zip(result.inputs, faces, strict=True):
         for face in found:
-            yield shown(entry.name), Text(_percent(face.emotion, face.basic[face.emotion])), face
+            yield shown(entry.name), Text(), face
         if not found:
             state = Text("no face", "dim") if entry.status == "ok" else Text(entry.status, "red")
             yield shown(entry.name), state, None
+
+
+def _candidate(face: Face) -> tuple[str, float]:
+    """Return the most probable emotion, also of an uncertain face."""
+    return next(item for item in face.emotions.items() if item[0] != NONE)
+
+
+def _answer(face: Face, room: int, most: int) -> Text:
+    """Return what is said of a face: in `room`, or of an emotion that needs it, in `most`."""
+    name, p = _candidate(face)
+    if face.emotion == UNCERTAIN:
+        full = f"{UNCERTAIN}: {_percent(name, p)}"
+        return Text(full if cell_len(full) <= room else UNCERTAIN)
+    full = _percent(name, p)
+    return Text(full if cell_len(full) <= most else _head(shown(name), most))
 
 
 def _line(name: str, picture: int, answer: Text, emotion: int, details: Text) -> Text:
@@ -96,6 +119,13 @@ def _tail(name: str, width: int) -> str:
     return set_cell_size(_letters("…", "~") + name, width)
 
 
+def _head(name: str, width: int) -> str:
+    """Return a name, or its beginning, in no more than `width` characters."""
+    if cell_len(name) <= width:
+        return name
+    return set_cell_size(name, width - 1).rstrip() + _letters("…", "~")
+
+
 def _letters(wanted: str, plain: str) -> str:
     """Return `wanted` where the terminal's encoding has it, else `plain`."""
     try:
@@ -106,7 +136,7 @@ def _letters(wanted: str, plain: str) -> str:
 
 
 def _percent(name: str, share: float) -> str:
-    return f"{name} {percent(share)}"
+    return f"{shown(name)} {percent(share)}"
 
 
 def _parts(room: int) -> tuple[bool, int, bool]:
@@ -123,20 +153,22 @@ def _titles(room: int) -> Text:
     return Text(" " * (_BAR + 2) * bar + then + "  box" * box)
 
 
-def _details(face: Face, room: int) -> Text:
+def _details(face: Face, answer: str, room: int) -> Text:
+    """Return what stands beside the answer."""
     bar, following, box = _parts(room)
-    (_, share), *others = face.emotions.items()
+    best, share = _candidate(face)
+    others = [item for item in face.emotions.items() if item[0] != best or answer == UNCERTAIN]
     full = round(share * _BAR)
-    ink = _letters("━─", "#.")
-    text = Text.assemble((ink[0] * full, "green"), (ink[1] * (_BAR - full), "dim"), "  ") if bar else Text()
+    ink, color = _letters("━─", "#."), "yellow" if face.emotion == UNCERTAIN else "green"
+    text = Text.assemble((ink[0] * full, color), (ink[1] * (_BAR - full), "dim"), "  ") if bar else Text()
     names = ""
     for name, p in others:
         longer = f"{names}, {_percent(name, p)}" if names else _percent(name, p)
-        if p < 0.005 or len(longer) > following:
+        if p < 0.005 or cell_len(longer) > following:
             break
         names = longer
     corners = " ".join(f"{v:.0f}" for v in face.box)
-    return text.append(names.ljust(following) + f"  {corners}" if box else names, "dim")
+    return text.append(f"{set_cell_size(names, following)}  {corners}" if box else names, "dim")
 
 
 # --- scores -----------------------------------------------------------------------------------------------

@@ -1,0 +1,157 @@
+"""The command ``pyfer predict``: from pictures to the emotions of their faces."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from pyfer import terminal
+from pyfer.cli.common import (
+    HeadOption,
+    JsonOption,
+    ModelOption,
+    check_picture,
+    check_target,
+    real,
+    write,
+    write_picture,
+)
+from pyfer.errors import ArgumentError
+from pyfer.terminal import err, shown
+
+if TYPE_CHECKING:
+    from pyfer.faces import Detector
+    from pyfer.pipeline import Reading
+    from pyfer.results import Result
+
+PREDICT_EXAMPLES = (
+    "Examples:  pyfer predict party.jpg   |   pyfer predict photos/ --csv faces.csv   |   "
+    "cat face.png | pyfer predict - --json"
+)
+
+
+def predict(
+    sources: Annotated[
+        list[str], typer.Argument(help="Pictures, folders, patterns, or - for standard input.")
+    ],
+    model: ModelOption = None,
+    head: HeadOption = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Only these emotions, as in anger,fear,neutral.")
+    ] = None,
+    prior: Annotated[
+        str | None, typer.Option(help="How often emotions are expected: 'uniform', or happiness=3,fear=0.5.")
+    ] = None,
+    crops: Annotated[bool, typer.Option("--crops", help="Each picture is one face already.")] = False,
+    largest: Annotated[bool, typer.Option("--largest", help="Only the largest face of a picture.")] = False,
+    smallest: Annotated[
+        float | None,
+        typer.Option(help="Smallest face in pixels (default: 4.5 % of the picture, 20 or more)."),
+    ] = None,
+    yunet: Annotated[Path | None, typer.Option(help="Detect with YuNet from this file (OpenCV).")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Write the marked picture here (a folder for several).")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a table, one row a face.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recognise the emotions of the faces in pictures."""
+    from pyfer.pipeline import Pipeline
+    from pyfer.sources import STDIN, expand, read_stdin
+
+    names = expand(sources)
+    marked = [] if picture is None else _picture_paths(names, picture)
+    if csv is not None:
+        check_target("csv", csv, real([*names, *marked]))
+    pipeline = Pipeline(
+        model, _detector(yunet, smallest), reading=_reading(head, classes, prior), largest=largest
+    )
+    # a closed standard input is None
+    pictures = [(read_stdin() if sys.stdin else b"") if name == STDIN else name for name in names]
+    with terminal.progress("pictures", len(pictures), quiet=len(pictures) < 2) as on_done:
+        result = pipeline.predict(pictures, crops=crops, on_done=on_done)
+    entries = [
+        replace(entry, name="<standard input>") if name == STDIN else entry
+        for name, entry in zip(names, result.inputs, strict=True)
+    ]
+    result = replace(result, inputs=tuple(entries))
+    if as_json:
+        print(result.to_json(indent=1))
+    else:
+        terminal.show_faces(result)
+    if csv is not None:
+        write("csv", csv, result.to_csv().encode())
+    _write_pictures(result, pictures, marked)
+    for entry in result.failed:
+        reason = entry.message if entry.message.startswith(entry.name) else f"{entry.name}: {entry.message}"
+        err.print(Text.assemble(("failed: ", "bold red"), shown(reason)), soft_wrap=True)
+    raise typer.Exit(1 if result.failed else 0)
+
+
+def _detector(yunet: Path | None, smallest: float | None) -> Detector | None:
+    from pyfer.faces import Mtcnn, YuNet
+    from pyfer.models import cores
+
+    if yunet is not None and smallest is not None:
+        raise ArgumentError(f"smallest={smallest} is a setting of MTCNN; leave it or --yunet out")
+    if yunet is not None:
+        return YuNet(yunet)
+    return None if smallest is None else Mtcnn(smallest=smallest, threads=cores())
+
+
+def _reading(head: str | None, classes: str | None, prior: str | None) -> Reading:
+    from pyfer.pipeline import Reading
+
+    weights: str | dict[str, float] | None = prior
+    if prior is not None and "=" in prior:
+        try:
+            weights = {name: float(w) for name, _, w in (part.partition("=") for part in prior.split(","))}
+        except ValueError:
+            raise ArgumentError(
+                f"prior={prior!r} must look like happiness=3,fear=0.5, or be 'uniform'"
+            ) from None
+    chosen = None if classes is None else tuple(part for part in classes.split(",") if part.strip())
+    return Reading(head, chosen, weights)
+
+
+def _picture_paths(names: Sequence[str | Path], target: Path) -> list[Path]:
+    """Return where each picture's marked version will be: a file for one, a folder for several."""
+    from pyfer.sources import STDIN, SUFFIXES
+
+    taken = real(names)
+    if len(names) == 1 and target.suffix and not target.is_dir():
+        paths = [target]
+    elif target.suffix.lower() in SUFFIXES and not target.is_dir():
+        raise ArgumentError(f"picture={str(target)!r} is one file for {len(names)} pictures; name a folder")
+    else:
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArgumentError(f"picture={str(target)!r} is no folder: {error.strerror}") from error
+        paths = []
+        used: set[str] = set()
+        for name in names:
+            stem = "standard-input" if name == STDIN else Path(name).stem
+            stems = (stem if k == 1 else f"{stem}-{k}" for k in itertools.count(1))
+            free = next(candidate for candidate in stems if candidate not in used)
+            used.add(free)
+            paths.append(target / f"{free}.png")
+    for path in paths:
+        check_picture("picture", path, taken)
+    return paths
+
+
+def _write_pictures(result: Result, pictures: list[Any], paths: list[Path]) -> None:
+    from pyfer.drawing import draw
+    from pyfer.sources import read
+
+    for index, path in enumerate(paths):
+        if result.inputs[index].status == "ok":
+            write_picture("picture", path, draw(read(pictures[index]), result, source=index))

@@ -1,0 +1,14 @@
+"""Pictures that explain combined emotions: a map of the simplex, bars of one face, a table of overlaps.
+
+::
+
+    simplex     emotion_map: where emotions and faces lie
+    charts      explain_picture, stack, separability_chart
+    places      where words go so that none covers another
+    paper       colours and letters
+"""
+
+from pyfer.maps.charts import explain_picture, separability_chart, stack
+from pyfer.maps.simplex import RING, emotion_colors, emotion_map
+
+__all__ = ["RING", "emotion_colors", "emotion_map", "explain_picture", "separability_chart", "stack"]
