@@ -1,9 +1,10 @@
 """The benchmark of combined emotions, run on a model: FER+ blends by two protocols, examples, calibration.
 
 *Zero-shot*: all 2,021 blends of FER+, for a network (and its evidence) that never saw one in training.
-*Product*: the 223 blends of PrivateTest, for a model that may have trained on the votes of Training. Both stand
-beside the rule of the mean on the same network outputs. Faces of a single emotion, which blends are told apart
-from, are those of PublicTest and PrivateTest (zero-shot) or of PrivateTest (product): no network trained on them.
+*Product*: the 223 blends of PrivateTest, for a model that may have trained on the votes of Training. Both
+stand beside the rule of the mean on the same network outputs. Faces of a single emotion, which blends are
+told apart from, are those of PublicTest and PrivateTest (zero-shot) or of PrivateTest (product): no network
+trained on them.
 """
 
 from __future__ import annotations

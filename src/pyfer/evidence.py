@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
@@ -92,12 +93,13 @@ class Evidence:
     """(r, m) evidence of faces that were not fitted on, to compare definitions with."""
 
     def __post_init__(self) -> None:
-        m = size(len(self.labels))
+        b, m = len(self.labels), size(len(self.labels))
+        rows = (b,) if self.kind == "probabilities" else self.weight.shape[:1]
         shapes = {
-            "weight": (len(self.weight), m),
+            "weight": (*rows, m),
             "bias": (m,),
             "base": (m,),
-            "reference": (len(self.reference), m),
+            "reference": (*self.reference.shape[:1], m),
         }
         if self.kind not in _KINDS:
             raise ModelError(f"evidence: kind={self.kind!r} must be one of {', '.join(_KINDS)}")
@@ -112,7 +114,13 @@ class Evidence:
         self, probabilities: NDArray[np.float32], embedding: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
         """Return (n, m) coefficients of n faces; `probabilities` are (n, b), by `labels`."""
-        return np.asarray(features(self.kind, probabilities, embedding) @ self.weight + self.bias, np.float32)
+        x = features(self.kind, probabilities, embedding)
+        if x.shape[1:] != self.weight.shape[:1]:
+            raise ModelError(
+                f"evidence: it reads {len(self.weight)} values of the {self.kind}, the model gives "
+                f"{x.shape[1]}; it was fitted to another model"
+            )
+        return np.asarray(x @ self.weight + self.bias, np.float32)
 
     def restricted(self, labels: tuple[str, ...]) -> Evidence:
         """Return the same for some of the labels only, in the order given."""
@@ -172,10 +180,10 @@ def load(path: Path) -> Evidence:
         It is missing, damaged, or its arrays do not fit together.
     """
     try:
-        with path.open("rb") as stream, np.load(stream) as stored:
-            arrays = {name: np.asarray(stored[name], np.float32) for name in _ARRAYS}
+        with path.open("rb") as stream, np.load(stream) as stored, np.errstate(over="ignore"):
+            arrays = {name: stored[name].astype(np.float32, casting="same_kind") for name in _ARRAYS}
             labels, kind = tuple(map(str, stored["labels"])), str(stored["kind"])
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except _DAMAGED as error:
         raise ModelError(f"{str(path)!r} is no evidence file, or is damaged: {error}") from error
     unknown = [name for name in labels if name not in BASIC]
     if unknown or len(set(labels)) < len(labels):
@@ -187,6 +195,7 @@ def load(path: Path) -> Evidence:
 
 
 _ARRAYS = ("weight", "bias", "base", "reference")
+_DAMAGED = (OSError, KeyError, ValueError, TypeError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @lru_cache(maxsize=1)

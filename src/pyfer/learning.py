@@ -84,7 +84,7 @@ def learned_point(
                 f"(it tells {', '.join(evidence.labels)})"
             )
     points = lattice(len(columns), center)
-    total = np.sum(np.asarray(coefficients, np.float64) - evidence.base, axis=0)
+    total = np.sort(np.asarray(coefficients, np.float64) - evidence.base, axis=0).sum(0)  # in no face's order
     log_likelihood = composition(points) @ total
     if center is None:
         mean = _mean(log_likelihood, points)

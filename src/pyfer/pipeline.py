@@ -44,7 +44,7 @@ class Reading:
     """A face whose best answer is less probable than this is ``"uncertain"``; 0..1."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
+        if not isinstance(self.threshold, (int, float, np.number)) or not 0 <= self.threshold <= 1:
             raise ArgumentError(f"threshold={self.threshold!r} must lie in 0..1, a probability")
 
     def columns(self, head: Head) -> list[int]:

@@ -102,7 +102,11 @@ class Result:
         n, b = len(self.source), len(self.labels)
         shapes = {"source": (n,), "basic": (n, b), "box": (n, 4), "score": (n,), "landmarks": (n, 5, 2)}
         if self.posterior is not None:
-            shapes |= {"posterior": (n, len(self.answers)), "mixture": (n, b)}
+            shapes["posterior"] = (n, len(self.answers))
+        elif self.answers:
+            raise ArgumentError(f"answers={self.answers} need a posterior; leave them out or give both")
+        if self.mixture is not None:
+            shapes["mixture"] = (n, b)
         for name, shape in shapes.items():
             column = np.asarray(getattr(self, name), np.int64 if name == "source" else np.float32)
             if column.shape != shape:
@@ -116,7 +120,7 @@ class Result:
             raise ArgumentError(
                 f"source={self.source} must lie in 0..{len(self.inputs) - 1}, the indices of the inputs"
             )
-        for name in ("basic", "posterior"):
+        for name in ("basic", "posterior", "mixture"):
             p = getattr(self, name)
             if p is not None and not ((p >= 0).all() and np.allclose(p.sum(1), 1, atol=1e-3)):
                 raise ArgumentError(f"{name} must have rows of probabilities: 0 or more, with sum 1")
@@ -143,7 +147,7 @@ class Result:
         if not isinstance(rows, slice):
             rows = np.asarray(rows)
             rows = rows if rows.size else rows.astype(np.intp)  # [] is float for numpy
-        columns = {
+        columns: dict[str, Any] = {
             name: None if (column := getattr(self, name)) is None else column[rows] for name in _COLUMNS
         }
         return replace(self, **columns)
@@ -162,7 +166,8 @@ class Result:
         return tuple(self._answer(names[k], row[k]) for k, row in zip(p.argmax(1), p, strict=True))
 
     def _answer(self, name: str, p: float) -> str:
-        return UNCERTAIN if name == NONE or p < self.threshold else name
+        # as float32, in which probabilities are: float64 would find 0.7 below 0.7
+        return UNCERTAIN if name == NONE or np.float32(p) < np.float32(self.threshold) else name
 
     @property
     def choices(self) -> tuple[tuple[str, ...], NDArray[np.float32]]:
@@ -216,7 +221,8 @@ class Result:
         An input without a face, or that failed, has one row with empty cells, so nothing is lost.
         """
         new = [name for name in self.answers if name not in self.labels]
-        names = ["source", "status", "x0", "y0", "x1", "y1", "score", "emotion", *self.labels, *new]
+        names = ["source", "status", "x0", "y0", "x1", "y1", "score", "emotion"]
+        names += [f"{name} (emotion)" if name in names else name for name in (*self.labels, *new)]
         columns: dict[str, list[Any]] = {name: [] for name in names}
         rows_of: list[list[int]] = [[] for _ in self.inputs]
         for row, index in enumerate(self.source):

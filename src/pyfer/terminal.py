@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,15 +14,19 @@ from rich.text import Text
 from pyfer.emotions import NONE, UNCERTAIN, percent
 
 if TYPE_CHECKING:
+    from pyfer.benchmark import Report
+    from pyfer.benchmark import Table as BlendTable
+    from pyfer.discovery import Discovery
     from pyfer.evaluation import Scores
     from pyfer.models import OnDone
+    from pyfer.posterior import Explanation
     from pyfer.results import Face, Result
 
 out = Console(markup=False, emoji=False, highlight=False)
 err = Console(markup=False, emoji=False, highlight=False, stderr=True)
 _BAR = 12  # characters of a full bar
 _NAME = 14  # characters of a picture's name that are shown anyway
-_SHORTEST = 8  # of which a long emotion may leave this
+_SHORTEST = 7  # of which a long emotion may leave this
 _THEN = 14  # characters below which the emotions that follow are not worth their place
 _BOX = 19  # characters of a box of four numbers
 
@@ -203,3 +207,93 @@ def show_history(history: list[dict[str, float]]) -> None:
     for metrics in validated[-8:]:
         table.add_row(*(f"{metrics[k]:.0f}" if k == "epoch" else f"{metrics[k]:.4f}" for k in names))
     out.print(table)
+
+
+# --- emotions ---------------------------------------------------------------------------------------------
+
+
+def bar(share: float, width: int = _BAR) -> Text:
+    """Return a bar for a share of 0..1."""
+    full = round(min(max(share, 0), 1) * width)
+    ink = _letters("━─", "#.")
+    return Text.assemble((ink[0] * full, "green"), (ink[1] * (width - full), "dim"))
+
+
+def show_explanations(result: Result, explanations: Sequence[Explanation]) -> None:
+    """Print for each face what its answer is made of: basics, mixture, the score's parts, the rivals."""
+    for face, found in zip(result, explanations, strict=True):
+        answer = face.emotion if face.emotion == found.emotion else f"{face.emotion}, best {found.emotion}"
+        name = shown(result.inputs[face.source].name)
+        out.print(Text.assemble((f"\n{name}: ", "dim"), (_percent(answer, found.posterior), "bold")))
+        for basic, p in sorted(face.basic.items(), key=lambda item: -item[1]):
+            if p >= 0.01 or found.mixture.get(basic, 0) >= 0.05:
+                share = found.mixture.get(basic, 0.0)
+                out.print(
+                    Text.assemble(f"  {basic:<10}", bar(p), f" {p:4.0%}", (f"   mixture {share:.0%}", "dim"))
+                )
+        parts = ", ".join(
+            f"{part.basic} {part.alone:+.1f}"
+            + (f" ({part.together:+.1f} in company)" if part.together else "")
+            for part in found.parts[:4]
+        )
+        rivals = ", ".join(_percent(rival, p) for rival, p in found.rivals.items())
+        out.print(Text(f"  score of {found.emotion}: {parts}"), soft_wrap=True)
+        out.print(
+            Text(f"  distance to its point: {found.distance:.2f} (0..1)   rivals: {rivals}"), soft_wrap=True
+        )
+
+
+def show_benchmark(report: Report) -> None:
+    """Print the tables of `pyfer.benchmark`."""
+    held = "no blend in its training" if report.held_out else "TRAINED ON BLENDS: not a zero-shot result"
+    _blend_table(f"zero-shot protocol, all blends ({held})", report.zero_shot)
+    _blend_table("the same, four votes or more on both sides", report.zero_shot_strict)
+    _blend_table("product protocol, blends of PrivateTest", report.product)
+    _blend_table("the same, four votes or more on both sides", report.product_strict)
+    table = Table(
+        box=None,
+        header_style="bold",
+        title="\nexamples: accuracy, equally likely pairs",
+        title_justify="left",
+    )
+    for title in ("ways", "examples", "formula", "formula + examples", "difference", "examples alone"):
+        table.add_column(title, justify="right")
+    for c in report.curves:
+        figures = (c.formula, c.refined, c.gain, c.examples)
+        table.add_row(str(c.ways), str(c.shots), *(str(f.scaled(100)) for f in figures))
+    out.print(table)
+    r = report.reliability
+    answered = ", ".join(f"{share:.0%}: {accuracy:.1%}" for share, accuracy in r.answered.items())
+    out.print(
+        f"\nposterior over 8 basics and 21 pairs, {r.n} PrivateTest faces with a clear truth: "
+        f"right {r.accuracy:.1%}, ECE {r.ece:.3f}\nright among the surest faces: {answered}\n"
+        "'none of these' when only the basics are known, blend against single emotion: "
+        f"AUROC {r.none_auroc:.3f}",
+        soft_wrap=True,
+    )
+
+
+def _blend_table(title: str, found: BlendTable) -> None:
+    ours, mean = found.ours, found.mean_rule
+    title = f"\n{title}: {ours.n} blends, {ours.singles} single emotions"
+    table = Table(box=None, header_style="bold", title=title, title_justify="left")
+    for column in ("", "top pair %", "macro-F1 (11)", "AUROC"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, row in (("pyFER", ours), ("mean rule", mean), ("difference", found.gain)):
+        table.add_row(name, str(row.top_pair.scaled(100)), str(row.macro_f1.scaled(100)), f"{row.auroc:.3f}")
+    out.print(table)
+
+
+def show_discovery(found: Discovery) -> None:
+    """Print the recurring mixtures, largest first, or that there are none."""
+    out.print(
+        f"{found.faces} faces, of which about {found.unexplained:.0%} are explained by no known emotion",
+        soft_wrap=True,
+    )
+    if not found.found:
+        out.print("no recurring mixture found")
+    for one in found.found:
+        out.print(
+            Text.assemble((one.name, "bold"), f"  {one.formula}, n = {one.count} ({one.share:.1%})"),
+            soft_wrap=True,
+        )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from pyfer.cli import data, models, recognition, training
+from pyfer.cli import data, emotions, models, recognition, studies, training
 from pyfer.errors import PyferError
 from pyfer.terminal import err, out
 
@@ -24,6 +24,10 @@ app = typer.Typer(
 app.command(epilog=recognition.PREDICT_EXAMPLES)(recognition.predict)
 app.command(epilog=training.TRAIN_EXAMPLE)(training.train)
 app.command(epilog=training.EVALUATE_EXAMPLE)(training.evaluate)
+emotions.app.command("discover", epilog=studies.DISCOVER_EXAMPLE)(studies.discover)
+emotions.app.command("fit", epilog=studies.FIT_EXAMPLE)(studies.fit)
+emotions.app.command("benchmark", epilog=studies.BENCHMARK_EXAMPLE)(studies.benchmark)
+app.add_typer(emotions.app, name="emotions")
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 

@@ -32,6 +32,27 @@ HeadOption = Annotated[str | None, typer.Option(help="Which of the model's sets 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 DataArgument = Annotated[str, typer.Argument(help="READER:PATH?OPTION=VALUE&..., see 'pyfer data list'.")]
 
+CropsOption = Annotated[bool, typer.Option("--crops", help="Each picture is one face already.")]
+
+
+def catalogue_names(incomplete: str) -> list[str]:
+    """Return the catalogues whose name begins so: what the shell offers to complete."""
+    from pyfer.vocabulary import MINE, catalogues
+
+    return [name for name in (*catalogues(), MINE) if name.startswith(incomplete)]
+
+
+EmotionsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--emotions",
+        "-e",
+        help="New emotions: a catalogue (see 'pyfer emotions list'), mine, a .toml file, 'awe = fear + joy', "
+        "or several of these with commas.",
+        autocompletion=catalogue_names,
+    ),
+]
+
 
 def real(names: Sequence[str | Path]) -> set[str]:
     """Return the real paths of files, links followed: what `check_target` takes as `taken`."""

@@ -14,6 +14,8 @@ from rich.text import Text
 
 from pyfer import terminal
 from pyfer.cli.common import (
+    CropsOption,
+    EmotionsOption,
     HeadOption,
     JsonOption,
     ModelOption,
@@ -26,14 +28,21 @@ from pyfer.cli.common import (
 from pyfer.errors import ArgumentError
 from pyfer.terminal import err, shown
 
+_THUMBNAILS = 24  # faces up to which a map shows them themselves
+
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pyfer.faces import Detector
-    from pyfer.pipeline import Reading
+    from pyfer.pipeline import Pipeline, Reading
+    from pyfer.posterior import Explanation
     from pyfer.results import Result
+    from pyfer.vocabulary import Vocabulary
 
 PREDICT_EXAMPLES = (
     "Examples:  pyfer predict party.jpg   |   pyfer predict photos/ --csv faces.csv   |   "
-    "cat face.png | pyfer predict - --json"
+    "cat face.png | pyfer predict - --json   |   pyfer predict party.jpg --emotions du2014 --map map.png"
 )
 
 
@@ -43,13 +52,17 @@ def predict(
     ],
     model: ModelOption = None,
     head: HeadOption = None,
+    emotions: EmotionsOption = None,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Answers less probable than this are 'uncertain'.")
+    ] = 0.0,
     classes: Annotated[
-        str | None, typer.Option(help="Only these emotions, as in anger,fear,neutral.")
+        str | None, typer.Option(help="Only these basic emotions, as in anger,fear,neutral.")
     ] = None,
     prior: Annotated[
         str | None, typer.Option(help="How often emotions are expected: 'uniform', or happiness=3,fear=0.5.")
     ] = None,
-    crops: Annotated[bool, typer.Option("--crops", help="Each picture is one face already.")] = False,
+    crops: CropsOption = False,
     largest: Annotated[bool, typer.Option("--largest", help="Only the largest face of a picture.")] = False,
     smallest: Annotated[
         float | None,
@@ -60,6 +73,12 @@ def predict(
         Path | None, typer.Option(help="Write the marked picture here (a folder for several).")
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a table, one row a face.")] = None,
+    map_: Annotated[
+        Path | None, typer.Option("--map", help="Write a map of the faces among the emotions here.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what each answer is made of (with --emotions).")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Recognise the emotions of the faces in pictures."""
@@ -70,9 +89,14 @@ def predict(
     marked = [] if picture is None else _picture_paths(names, picture)
     if csv is not None:
         check_target("csv", csv, real([*names, *marked]))
-    pipeline = Pipeline(
-        model, _detector(yunet, smallest), reading=_reading(head, classes, prior), largest=largest
+    if map_ is not None:
+        check_picture("map", map_, real([*names, *marked, *([csv] if csv else [])]))
+    if explain and emotions is None:
+        raise ArgumentError("explain needs --emotions: it says what combined emotions are made of")
+    reading = replace(
+        _reading(head, classes, prior), emotions=_vocabulary(emotions, map_), threshold=threshold
     )
+    pipeline = Pipeline(model, _detector(yunet, smallest), reading=reading, largest=largest)
     # a closed standard input is None
     pictures = [(read_stdin() if sys.stdin else b"") if name == STDIN else name for name in names]
     with terminal.progress("pictures", len(pictures), quiet=len(pictures) < 2) as on_done:
@@ -88,11 +112,62 @@ def predict(
         terminal.show_faces(result)
     if csv is not None:
         write("csv", csv, result.to_csv().encode())
+    if explain and not as_json:
+        terminal.show_explanations(result, _explanations(pipeline, result))
+    if map_ is not None:
+        _write_map(pipeline, result, pictures, map_)
     _write_pictures(result, pictures, marked)
     for entry in result.failed:
         reason = entry.message if entry.message.startswith(entry.name) else f"{entry.name}: {entry.message}"
         err.print(Text.assemble(("failed: ", "bold red"), shown(reason)), soft_wrap=True)
     raise typer.Exit(1 if result.failed else 0)
+
+
+def _vocabulary(emotions: str | None, map_: Path | None) -> Vocabulary | None:
+    """Return the emotions in use; a map without any shows the basic ones."""
+    from pyfer.vocabulary import load
+
+    if emotions is None:
+        return None if map_ is None else load(())
+    return load(emotions)
+
+
+def _explanations(pipeline: Pipeline, result: Result) -> list[Explanation]:
+    assert pipeline.posterior is not None
+    assert result.evidence is not None
+    for name in pipeline.posterior.left_out:
+        err.print(Text(f"left out: {name} needs an emotion that this model cannot tell", "yellow"))
+    return pipeline.posterior.explain(result.evidence, result.basic)
+
+
+def _thumbnails(pictures: list[Any], result: Result) -> NDArray[np.uint8]:
+    """Return (n, 64, 64, 3) crops of the faces."""
+    import numpy as np
+
+    from pyfer.faces import crop_box
+    from pyfer.sources import read
+
+    decoded = {int(index): read(pictures[index]) for index in set(result.source.tolist())}
+    return np.stack([crop_box(decoded[face.source], np.array([face.box]), 64)[0] for face in result])
+
+
+def _write_map(pipeline: Pipeline, result: Result, pictures: list[Any], path: Path) -> None:
+    from pyfer.maps import emotion_map
+
+    posterior = pipeline.posterior
+    assert posterior is not None
+    assert result.mixture is not None
+    columns = [result.labels.index(name) for name in posterior.basics]
+    points = dict(zip(posterior.vocabulary.names, posterior.points, strict=True))
+    picture = emotion_map(
+        posterior.basics,
+        points,
+        result.mixture[:, columns],
+        winners=result.emotion,
+        crops=_thumbnails(pictures, result) if 0 < len(result) <= _THUMBNAILS else None,
+        title="faces among emotions",
+    )
+    write_picture("map", path, picture)
 
 
 def _detector(yunet: Path | None, smallest: float | None) -> Detector | None:
