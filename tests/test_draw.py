@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import pyfer
-from pyfer import drawing
+from pyfer import drawing, terminal
 from pyfer.cartoon import cartoon_scene
 from pyfer.drawing import COLORS, contact_sheet, draw
-from pyfer.emotions import BASIC
+from pyfer.emotions import BASIC, NONE, UNCERTAIN
 from pyfer.errors import ArgumentError
 from pyfer.results import Input, Result
+from pyfer.vocabulary import load
 
 Boxes = list[tuple[float, float, float, float]]
 
@@ -278,6 +279,291 @@ def test_a_huge_picture() -> None:
     after = draw(plain(3000, 4000), result_of([(1000, 1000, 1500, 1600)]))
     assert after.shape == (3000, 4000, 3)
     assert has(after, COLORS["happiness"]).sum() > 3000
+
+
+# --- new emotions -----------------------------------------------------------------------------------------
+
+LONG = "disgustedly surprised"
+BOX = (300.0, 200.0, 420.0, 360.0)
+
+
+def with_new(
+    boxes: Boxes,
+    best: list[str],
+    *,
+    share: float = 0.6,
+    then: str = "",
+    threshold: float = 0.0,
+    names: tuple[str, ...] | None = None,
+) -> Result:
+    """Faces read with new emotions: `best` with `share`, `then` with half of what is left."""
+    vocabulary = load("du2014")
+    names = (*vocabulary.names, NONE) if names is None else names
+    p = np.zeros((len(best), len(names)))
+    p[np.arange(len(best)), [names.index(name) for name in best]] = share
+    if then:
+        p[:, names.index(then)] = (1 - share) / 2
+    p += np.where(p == 0, (1 - p.sum(1, keepdims=True)) / (p == 0).sum(1, keepdims=True), 0)
+    points = dict(zip(vocabulary.names, vocabulary.points, strict=True))
+    return replace(
+        result_of(boxes),
+        answers=names,
+        posterior=p,
+        mixture=np.array([points.get(name, np.full(8, 1 / 8)) for name in best]),
+        evidence=np.zeros((len(best), 36), np.float32),
+        threshold=threshold,
+    )
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that are written, in order."""
+    texts: list[str] = []
+    text = drawing.ImageDraw.ImageDraw.text
+
+    def watched(self: Any, where: Any, what: str, *rest: Any, **options: Any) -> None:
+        texts.append(what)
+        text(self, where, what, *rest, **options)
+
+    monkeypatch.setattr(drawing.ImageDraw.ImageDraw, "text", watched)
+    return texts
+
+
+def test_a_new_emotion_has_the_colours_of_what_the_face_is_mixed_of(written: list[str]) -> None:
+    after = draw(plain(600, 800), with_new([BOX], ["happily surprised"], then="awed"))
+    red, green, blue = (int(v) for v in after[280, 300])
+    mean = (np.array(COLORS["happiness"]) + np.array(COLORS["surprise"])) / 2
+    np.testing.assert_allclose((red, green, blue), mean, atol=1)
+    assert written[:3] == ["happily surprised 60%", "happily surprised", "awed"]
+    assert has(after, (red, green, blue))[:, 421:].sum() > 100  # its bar has the same colour
+    assert has(after, drawing._OTHER)[:, 421:].sum() > 50  # of the other new emotion that is not known
+
+
+def test_every_emotion_of_a_catalogue_is_drawn_in_a_colour_that_can_be_seen() -> None:
+    for name in load("du2014").names:
+        face = with_new([BOX], [name])[0]
+        color = np.array(drawing._color(name, face), float)
+        assert np.linalg.norm(color - drawing._PANEL) > 120, name
+        if name in BASIC:
+            assert tuple(color) == COLORS[name]
+
+
+def test_without_a_mixture_a_new_emotion_has_the_colour_of_foreign_ones() -> None:
+    result = replace(with_new([BOX], ["awed"]), mixture=None)
+    assert has(draw(plain(600, 800), result), drawing._OTHER)[200:360, 300].all()
+    foreign = replace(with_new([BOX], ["awed"])[0], mixture={"boredom": 1.0})
+    assert drawing._color("awed", foreign) == drawing._OTHER
+
+
+@pytest.mark.parametrize(
+    ("result", "label", "first"),
+    [
+        (with_new([BOX], ["awed"], threshold=0.7), "uncertain: awed 60%", "awed"),
+        (with_new([BOX], [NONE], then="awed"), "uncertain: awed 20%", NONE),
+        (replace(result_of([BOX], ["fear"]), threshold=0.7), "uncertain: fear 60%", "fear"),
+    ],
+    ids=["threshold", "none of these", "basic"],
+)
+def test_an_uncertain_face_is_gray_and_says_what_it_may_be(
+    result: Result, label: str, first: str, written: list[str]
+) -> None:
+    assert result.emotion == (UNCERTAIN,)
+    after = draw(plain(600, 800), result)
+    gray = np.array(drawing._UNKNOWN)
+    assert np.ptp(gray) < 25
+    assert has(after, drawing._UNKNOWN)[200:360, 300].all()
+    assert written[0] == label
+    assert written[1] == first  # the first bar
+
+
+def test_gray_is_no_emotions_colour() -> None:
+    for color in (*COLORS.values(), drawing._OTHER, drawing._PANEL):
+        assert np.linalg.norm(np.subtract(color, drawing._UNKNOWN)) > 50
+
+
+def test_a_small_uncertain_face_says_only_that(written: list[str]) -> None:
+    draw(plain(480, 640), with_new([(300, 200, 336, 236)], ["happily disgusted"], threshold=0.9))
+    assert written[0] == UNCERTAIN
+
+
+def test_a_long_name_beside_a_small_face_stands_on_two_lines(written: list[str], panels: list[Any]) -> None:
+    draw(plain(480, 640), with_new([(300, 200, 345, 250)], [LONG]))
+    assert written[0].replace("\n", " ") in (LONG, f"{LONG} 60%")
+    assert written[0].startswith("disgustedly\nsurprised")
+    place = panels[0][1]
+    assert place[2] - place[0] <= 2 * 45
+
+
+def test_labels_that_would_cover_each_other_are_made_narrower(written: list[str], panels: list[Any]) -> None:
+    boxes = [(20.0 + 110 * k, 200.0, 120.0 + 110 * k, 320.0) for k in range(6)]
+    draw(plain(600, 800), with_new(boxes, [LONG] * 6))
+    labels = [place for kind, place, _ in panels if kind == "label"]
+    texts = [text for text in written if text.startswith("disgustedly")]
+    assert texts[-1] == f"{LONG} 60%"  # beyond the last there is room
+    assert sum(text == "disgustedly\nsurprised 60%" for text in texts) == 5
+    for k, place in enumerate(labels):
+        assert not any(overlap(place, box) for box in boxes)
+        assert not any(overlap(place, other) for other in labels[:k])
+
+
+def test_a_label_on_its_own_face_is_as_small_as_it_can_be(written: list[str]) -> None:
+    """Faces on all sides leave no room but on the face itself."""
+    boxes = [
+        (10.0 + 102 * x, 10.0 + 102 * y, 110.0 + 102 * x, 110.0 + 102 * y) for y in range(3) for x in range(3)
+    ]
+    draw(plain(400, 480), with_new([boxes[4], *boxes[:4], *boxes[5:]], ["happily disgusted"] * 9))
+    assert written[0] in ("happily\ndisgusted", "happily disgusted")
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.9])
+def test_in_a_crowd_no_long_name_covers_a_face_or_another_name(panels: list[Any], threshold: float) -> None:
+    names = load("du2014").names
+    boxes = crowd(6, 4, 150, 60)
+    best = [names[k % len(names)] for k in range(24)]
+    draw(plain(640, 920), with_new(boxes, best, threshold=threshold))
+    places = [place for _, place, _ in panels]
+    assert len(places) >= 24
+    for k, place in enumerate(places):
+        assert not any(overlap(place, box) for box in boxes)
+        assert not any(overlap(place, other) for other in places[:k])
+
+
+@pytest.mark.parametrize("side", [60, 160, 500, 1500])
+@pytest.mark.parametrize("name", [LONG, "a name of exactly sixty letters which a definition may have"])
+def test_no_name_is_cut_off_at_the_border(
+    side: int, name: str, panels: list[Any], written: list[str]
+) -> None:
+    names = (*BASIC, name, "rather long as well", NONE)
+    for x in (0.0, 0.4, 0.7):
+        box = (x * side, 0.3 * side, (x + 0.3) * side, 0.7 * side)
+        result = with_new([box], [name], then="rather long as well", names=names)
+        after = draw(plain(side, side), result)
+        for _, place, _ in panels:
+            assert 0 <= place[0] < place[2] <= after.shape[1]
+            assert 0 <= place[1] < place[3] <= after.shape[0]
+        assert name in " ".join(written).replace("\n", " ")
+        panels.clear()
+        written.clear()
+
+
+def test_long_names_stand_beside_their_bars(panels: list[Any]) -> None:
+    after = draw(plain(600, 800), with_new([BOX], [LONG], then="fearfully disgusted"))
+    kind, place, _ = panels[-1]
+    assert kind == "bars"
+    part = after[place[1] : place[3], place[0] : place[2]]
+    letters = np.flatnonzero((part.min(2) > 200).any(0))
+    bars = np.flatnonzero(has(part, drawing._OTHER).any(0))
+    assert letters.max() < bars.min()
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "expected"),
+    [
+        ("awed\xa060%", 2, "awed\xa060%"),
+        ("fearfully surprised\xa060%", 1, "fearfully surprised\xa060%"),
+        ("fearfully surprised\xa060%", 2, "fearfully\nsurprised\xa060%"),
+        ("uncertain: fearfully surprised\xa07%", 2, "uncertain:\nfearfully surprised\xa07%"),
+        ("uncertain: fearfully surprised\xa07%", 3, "uncertain:\nfearfully\nsurprised\xa07%"),
+        ("self-conscious smile", 3, "self-conscious\nsmile"),
+        ("a b c d", 2, "a b\nc d"),
+    ],
+)
+def test_texts_are_broken_between_words(text: str, lines: int, expected: str) -> None:
+    assert drawing._on_lines(text, lines).split() == expected.split()
+    assert drawing._on_lines(text, lines).count("\n") <= lines - 1
+    widest = max(map(len, drawing._on_lines(text, lines).split("\n")))
+    assert widest <= max(map(len, expected.split("\n")))
+
+
+def test_the_astronaut_with_new_emotions(astronaut: NDArray[np.uint8]) -> None:
+    result = pyfer.predict(astronaut, emotions="du2014")
+    x0, y0, x1, y1 = (round(v) for v in result[0].box)
+    for each, colour in ((result, COLORS["happiness"]), (replace(result, threshold=1.0), drawing._UNKNOWN)):
+        after = draw(astronaut, each)
+        edges = has(after, colour)
+        assert edges[y0 : y1 + 1, x0].all()
+        assert edges[y1, x0 : x1 + 1].all()
+        assert not changed(astronaut, after)[y0 + 8 : y1 - 8, x0 + 8 : x1 - 8].any()
+
+
+# --- lines in the terminal --------------------------------------------------------------------------------
+
+
+def lines_of(result: Result, width: int, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    terminal.show_faces(result)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    return lines
+
+
+@pytest.fixture(params=[30, 40, 60, 80, 120])
+def width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(terminal.out, "_width", request.param)
+    return int(request.param)
+
+
+def test_a_line_says_the_new_emotion(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    result = with_new([BOX] * 2, ["awed", LONG], then="sadly fearful")
+    lines = lines_of(result, width, capsys)
+    assert lines[0].split()[:2] == ["picture", "emotion"]
+    assert lines[1].startswith("0.jpg    awed 60%")
+    assert f"  {LONG}" in lines[2]
+    assert (f"{LONG} 60%" in lines[2]) == (width >= 40)
+    assert ("sadly fearful 20%" in lines[1]) == (width >= 60)
+
+
+def test_a_line_of_an_uncertain_face(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    torn = with_new([BOX], [NONE], then="angrily surprised", share=0.5)
+    unsure = with_new([BOX], ["happily surprised"], threshold=0.9)
+    for result, said in ((torn, "angrily surprised 25%"), (unsure, "happily surprised 60%")):
+        line = lines_of(result, width, capsys)[1]
+        full = f"uncertain: {said}"
+        assert (full in line) == (9 + len(full) <= width)
+        assert "uncertain" in line
+        assert ("none of these" in line) == (result is torn and width >= 40)
+        assert line.count(said) <= 1
+
+
+def test_without_room_for_what_a_face_may_be_nothing_less_probable_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal.out, "_width", 44)
+    result = with_new([BOX], ["happily surprised"], then="awed", threshold=0.9)
+    result = replace(result, inputs=(Input("a-name-of-30-letters-or-so.jpg"),))
+    assert lines_of(result, 44, capsys)[1].split() == ["…ers-or-so.jpg", "uncertain"]
+
+
+def test_a_long_emotion_takes_room_from_the_name_of_the_picture(
+    width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = replace(with_new([BOX], [LONG]), inputs=(Input("holidays/2024/IMG_2034.jpg"),))
+    line = lines_of(result, width, capsys)[1]
+    assert LONG in line
+    assert "34.jpg" in line
+
+
+def test_a_basic_emotion_below_the_threshold(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    result = replace(result_of([BOX], ["fear"]), threshold=0.9)
+    line = lines_of(result, width, capsys)[1]
+    assert "uncertain: fear 60%" in line
+    assert line.count("fear") == 1
+
+
+def test_names_in_wide_letters_keep_the_table_straight(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.cells import cell_len
+
+    monkeypatch.setattr(terminal.out, "_width", 150)
+    names = (*BASIC, "悲喜交加", "驚き", NONE)
+    result = with_new([BOX] * 2, ["悲喜交加", "fear"], then="驚き", names=names)
+    terminal.show_faces(result)
+    title, first, second = capsys.readouterr().out.splitlines()
+    assert "悲喜交加 60%" in first
+    place = title.index("box")
+    for line in (first, second):
+        before, _, _ = line.partition("300 200")
+        assert cell_len(before) == place
 
 
 # --- which faces ------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from pyfer.maps import (
 Pictures = NDArray[np.uint8]
 PURPLE = (255, 0, 255)  # nothing else has this colour
 NO_FACES = np.zeros((0, 8))
+EVEN = np.full((3, 8), 1 / 8)
 ADVERBS = {
     "happiness": "happily", "surprise": "surprisedly", "sadness": "sadly", "anger": "angrily",
     "disgust": "disgustedly", "fear": "fearfully", "contempt": "contemptuously",
@@ -192,6 +193,12 @@ def test_a_word_covers_no_mark() -> None:
         assert not places.common(scene.boxes, marks).any()
 
 
+def test_an_endless_name_is_cut() -> None:
+    scene = arranged({"W" * 60: EVEN[0]})
+    assert 200 < scene.boxes[0, 2] - scene.boxes[0, 0] < 270
+    assert_nothing_is_cut(emotion_map(BASIC, {"W" * 60: CORNERS["fear"]}, NO_FACES))
+
+
 def test_names_lie_close_where_there_is_room() -> None:
     for emotions in (THREE, PAIRS):
         scene = arranged(emotions)
@@ -239,6 +246,20 @@ def test_places_are_inside_apart_and_the_same_again(
     assert np.array_equal(placed, places.placed(points, sizes, boxes, math.inf, ground))
 
 
+def test_a_crowd_on_one_spot_spreads_over_the_room() -> None:
+    points = np.full((50, 2), 200.0)
+    ground = places.Ground(np.array([[0.0, 0.0], [600.0, 400.0]]), points[:1], points[:0])
+    placed = places.placed(points, np.full((50, 2), (110.0, 20.0)), np.empty((0, 4)), math.inf, ground)
+    assert places.apart(placed)
+
+
+def test_words_without_room_make_the_picture_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simplex, "_label_size", lambda word, labels: (360, 160))
+    scene = arranged(THREE)
+    assert scene.size[0] > 1100
+    assert places.apart(scene.boxes)
+
+
 def test_lines_that_meet_boxes() -> None:
     starts, ends = (
         np.array([[0.0, 0.0], [0.0, 5.0], [4.0, 4.0]]),
@@ -254,6 +275,16 @@ def test_leader_lines_that_cross_cost_more() -> None:
     over, under = [100.0, -10, 120, 10], [100.0, 190, 120, 210]
     costs = places._conflicts(spots[1], np.array([over, under]), spots, boxes)
     assert costs[0] > costs[1] == 0
+
+
+def test_a_line_through_another_word_costs_more_either_way() -> None:
+    spots = np.array([[0.0, 0.0], [0.0, 100.0]])
+    boxes = np.array([[100.0, -10, 120, 10], [np.nan] * 4])
+    beyond, on, free = [190.0, -105, 210, -85], [40.0, -10, 60, 10], [100.0, 90, 120, 110]
+    costs = places._conflicts(spots[1], np.array([beyond, on, free]), spots, boxes)
+    assert costs[0] >= 150  # its line would run through the word that is there
+    assert costs[1] >= 150  # it would lie on the line of the other
+    assert costs[2] == 0
 
 
 # --- map --------------------------------------------------------------------------------------------------
@@ -314,6 +345,24 @@ def test_a_face_has_the_colour_of_its_winner() -> None:
     assert 0.2 < towards(face_pixel("anger", 3000), COLORS["anger"]) < 0.6  # translucent in a crowd
 
 
+def test_a_heap_of_faces_is_a_disc_that_grows_with_their_number() -> None:
+    def seen(n: int) -> int:
+        faces = np.tile(mix(fear=1), (n, 1))
+        picture = emotion_map(BASIC, CORNERS, faces)[:700]  # without the number of faces
+        return int((picture != emotion_map(BASIC, CORNERS, NO_FACES)[:700]).any(2).sum())
+
+    areas = [seen(n) for n in (1, 100, 400, 3000)]
+    assert areas[1] > areas[0] + 300
+    assert areas[2] > 2.5 * areas[1]
+    assert areas[3] < math.pi * 48**2
+    spots = np.concatenate([np.tile([[100.0, 50.0]], (200, 1)), [[100.5, 49.5], [300.0, 80.0]]])
+    spread = simplex._spread(spots)
+    assert np.array_equal(spread[[0, 201]], spots[[0, 201]])  # alone, or the first: exactly there
+    assert np.abs(spread[:200].mean(0) - spots[0]).max() < 1
+    assert len(np.unique(np.rint(spread[:200]), axis=0)) > 150
+    assert simplex._spread(np.zeros((0, 2))).shape == (0, 2)
+
+
 def test_the_corner_says_how_many_faces() -> None:
     corner = (slice(-40, None), slice(-150, None))
     empty = emotion_map(BASIC, CORNERS, NO_FACES)[corner]
@@ -321,6 +370,8 @@ def test_the_corner_says_how_many_faces() -> None:
     texts = [emotion_map(BASIC, CORNERS, np.tile(mix(neutral=1), (n, 1)))[corner] for n in (1, 2, 1200)]
     ink = [int((~at(text, paper.PANEL)).sum()) for text in texts]
     assert 0 < ink[0] < ink[1] < ink[2]
+    left = [int(np.flatnonzero((~at(text, paper.PANEL)).any(0))[0]) for text in texts]
+    assert left[0] - left[1] > 6  # 1 face, 2 faces
 
 
 def test_a_title_is_cut_rather_than_lost() -> None:
@@ -379,6 +430,13 @@ def test_a_dozen_faces_with_one_emotion_fit() -> None:
     assert arranged(THREE, faces, thumbnails=True).side
 
 
+def test_faces_that_would_cover_each_other_are_dots() -> None:
+    faces = np.tile(mix(fear=0.9, sadness=0.1), (25, 1))
+    scene = arranged(THREE, faces, thumbnails=True)
+    assert places.apart(scene.boxes)
+    assert scene.side == 0
+
+
 def test_many_faces_are_dots() -> None:
     faces, winners = faces_near(THREE, 400)
     with_crops = emotion_map(BASIC, THREE, faces, winners=winners, crops=purple(400, 8))
@@ -423,8 +481,6 @@ def test_drawn_faces_go_in() -> None:
 
 # --- wrong arguments --------------------------------------------------------------------------------------
 
-EVEN = np.full((3, 8), 1 / 8)
-
 
 @pytest.mark.parametrize(
     ("change", "message"),
@@ -463,9 +519,9 @@ def test_a_wrong_argument_is_named(change: dict[str, Any], message: str) -> None
         )
 
 
-def test_the_most_emotions_fit() -> None:
-    emotions = {f"emotion {k}": np.random.default_rng(k).dirichlet(np.ones(8)) for k in range(92)}
-    assert places.apart(arranged(emotions).boxes)
+def test_a_hundred_names_are_allowed() -> None:
+    emotions = {f"emotion {k}": EVEN[0] for k in range(92)}
+    assert len(simplex._content(BASIC, emotions, NO_FACES, None).words) == 100
 
 
 # --- one face ---------------------------------------------------------------------------------------------

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, save
 
 import pyfer
-from pyfer import models
+from pyfer import evidence, models
 from pyfer.emotions import BASIC
 from pyfer.errors import ArgumentError, ModelError
+from pyfer.evidence import Evidence
+from pyfer.files import sha256
 from pyfer.models import BATCH, Head, Model, add, find, installed, read_spec, shares, softmax
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
@@ -387,6 +389,77 @@ def test_a_head_checks_itself_without_a_file() -> None:
     with pytest.raises(ModelError, match="temperature=-1"):
         Head("a", "a", ("fear", "anger"), temperature=-1)
     assert Head("a", "a", ("fear", "anger")).prior == ()
+
+
+# --- evidence ---------------------------------------------------------------------------------------------
+
+
+def with_evidence(folder: Path, *, rows: int = 4, seed: int = 0) -> Evidence:
+    """Write evidence for the embedding of `tiny` into a model folder."""
+    rng = np.random.default_rng(seed)
+    shapes = ((rows, 36), (36,), (36,), (9, 36))
+    found = Evidence(BASIC, "embedding", *(rng.normal(size=shape).astype(np.float32) for shape in shapes))
+    evidence.save(found, folder / evidence.FILE)
+    describe(folder, evidence=sha256(folder / evidence.FILE))
+    return found
+
+
+def test_a_model_without_an_evidence_file_uses_that_of_any_model(tiny_model: Model) -> None:
+    assert tiny_model.spec.evidence is None
+    assert tiny_model.evidence is evidence.of_any_model()
+
+
+def test_a_model_reads_its_own_evidence_file_once(make_model: MakeModel) -> None:
+    folder = make_model()
+    written = with_evidence(folder)
+    model = Model(folder)
+    assert model.spec.evidence == sha256(folder / evidence.FILE)
+    assert model.evidence is model.evidence
+    np.testing.assert_array_equal(model.evidence.weight, written.weight)
+    output = model(crops(3))
+    assert model.evidence(output.probabilities["ferplus"], output.embedding).shape == (3, 36)
+
+
+def test_an_evidence_file_that_changed_is_refused(make_model: MakeModel) -> None:
+    folder = make_model()
+    with_evidence(folder)
+    stamp = sha256(folder / evidence.FILE)
+    with_evidence(folder, seed=1)
+    describe(folder, evidence=stamp)
+    with pytest.raises(ModelError, match=r"is damaged: evidence\.npz has sha256 .* install it again"):
+        Model(folder)
+    with pytest.raises(ModelError, match=r"evidence\.npz has sha256"):
+        pyfer.predict(crops(1)[0], model=folder, crops=True, emotions="du2014")
+
+
+def test_an_evidence_file_that_is_named_must_be_there(make_model: MakeModel) -> None:
+    with pytest.raises(ModelError, match=r"lacks 'evidence\.npz', which its model\.json names"):
+        Model(make_model(evidence="0" * 64))
+    with pytest.raises(ModelError, match=r"evidence='12' must be 64 hexadecimal digits; 'sha256sum evidence"):
+        Model(make_model(evidence="12"))
+    assert Model(make_model(evidence=None)).spec.evidence is None
+
+
+def test_an_evidence_file_that_is_none_is_an_error_of_ours(make_model: MakeModel) -> None:
+    folder = make_model()
+    (folder / evidence.FILE).write_bytes(b"no evidence")
+    describe(folder, evidence=sha256(folder / evidence.FILE))
+    with pytest.raises(ModelError, match="is no evidence file, or is damaged"):
+        pyfer.predict(crops(1)[0], model=folder, crops=True, emotions="du2014")
+
+
+def test_evidence_of_another_network_is_an_error_of_ours(make_model: MakeModel) -> None:
+    folder = make_model()
+    with_evidence(folder, rows=7)
+    with pytest.raises(ModelError, match="reads 7 values of the embedding, the model gives 4"):
+        pyfer.predict(crops(1)[0], model=folder, crops=True, emotions="du2014")
+
+
+def test_add_installs_the_evidence_too(make_model: MakeModel) -> None:
+    folder = make_model()
+    written = with_evidence(folder)
+    add(folder)
+    np.testing.assert_array_equal(Model("mine").evidence.weight, written.weight)
 
 
 # --- where models lie -------------------------------------------------------------------------------------

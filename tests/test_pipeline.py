@@ -18,11 +18,15 @@ from PIL import Image
 
 import pyfer
 from pyfer.cartoon import cartoon_faces
-from pyfer.emotions import BASIC
+from pyfer.emotions import BASIC, NONE, UNCERTAIN, Emotion
 from pyfer.errors import ArgumentError, ModelError, SourceError
+from pyfer.evidence import of_any_model
 from pyfer.faces import Faces, Mtcnn, align, crop_box, crop_whole
 from pyfer.models import BATCH, Model, Output
 from pyfer.pipeline import Pipeline, Reading
+from pyfer.posterior import Posterior
+from pyfer.vocabulary import Vocabulary
+from pyfer.vocabulary import load as vocabulary_of
 
 QUICK = settings(
     max_examples=50,
@@ -402,3 +406,212 @@ def test_any_object_of_the_right_shape_can_recognise(tiny_model: Model, astronau
             return Output({"ferplus": sure, "fer2013": sure[:, :7]}, None)
 
     assert Pipeline(Mine()).predict(astronaut).emotion == ("sadness",)
+
+
+# --- new emotions -----------------------------------------------------------------------------------------
+
+
+def read_with(model: Any, emotions: Any, faces: int = 3, **reading: Any) -> Any:
+    """Return the `Result` of so many faces, read with new emotions."""
+    chosen = Reading(emotions=emotions, **reading)
+    return Pipeline(model, grid, reading=chosen).predict(picture(faces))
+
+
+def test_new_emotions_are_read_from_the_models_probabilities(tiny_model: Model) -> None:
+    plain = read_with(tiny_model, None)
+    result = read_with(tiny_model, "du2014")
+    assert result.labels == BASIC
+    np.testing.assert_array_equal(result.basic, plain.basic)
+    vocabulary = vocabulary_of("du2014")
+    assert result.answers == (*vocabulary.names, NONE)
+    mine = Posterior(vocabulary, of_any_model(), BASIC)
+    e = mine.coefficients(plain.basic, None)
+    np.testing.assert_allclose(result.evidence, e, atol=1e-4)
+    np.testing.assert_allclose(result.posterior, mine(e, plain.basic), atol=1e-5)
+    np.testing.assert_allclose(result.mixture, mine.mixtures(e), atol=1e-5)
+    assert (plain.posterior, plain.mixture, plain.evidence, plain.answers) == (None, None, None, ())
+
+
+def test_every_way_to_name_new_emotions(tiny: Path, tmp_path: Path) -> None:
+    awe = Emotion("awe", "fear + surprise")
+    (tmp_path / "mine.toml").write_text('[[emotion]]\nname = "awe"\nformula = "fear + surprise"\n')
+    ways: list[Any] = [
+        "awe = fear + surprise",
+        str(tmp_path / "mine.toml"),
+        tmp_path / "mine.toml",
+        awe,
+        [awe],
+        (one for one in [awe]),
+        Vocabulary([awe]),
+    ]
+    for emotions in ways:
+        result = pyfer.predict(picture(1), model=tiny, crops=True, emotions=emotions)
+        assert result.answers == (*BASIC, "awe", NONE)
+        assert result.posterior is not None
+        np.testing.assert_allclose(result.posterior.sum(1), 1, atol=1e-5)
+    both = pyfer.predict(picture(1), model=tiny, crops=True, emotions="du2014, bitter = joy + sadness")
+    assert {"fearfully surprised", "awed", "bitter", NONE} < set(both.answers)
+    only = pyfer.predict(picture(1), model=tiny, crops=True, emotions=Vocabulary([awe], basics=False))
+    assert only.answers == ("awe", NONE)
+
+
+@pytest.mark.parametrize(
+    ("emotions", "message"),
+    [
+        ("du2015", "did you mean 'du2014'"),
+        ("awe = fear + surprize", "did you mean 'surprise'"),
+        ([Emotion("awe", "fear + surprise"), "awe"], "holds 'awe', must hold pyfer.Emotion objects"),
+        ("a = fear + joy, b = joy + fear", "are two names for one point"),
+    ],
+)
+def test_emotions_that_make_no_sense_are_refused_before_anything_is_read(
+    tiny: Path, emotions: Any, message: str
+) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        pyfer.predict("gone.png", model=tiny, emotions=emotions)
+
+
+def test_no_faces_with_new_emotions_are_an_empty_result(tiny_model: Model) -> None:
+    result = read_with(tiny_model, "du2014", faces=0)
+    assert len(result) == 0
+    assert result.posterior.shape == (0, len(result.answers))
+    assert result.mixture.shape == (0, 8)
+    assert result.evidence.shape == (0, 36)
+    assert result.emotion == ()
+    assert Pipeline(tiny_model, grid, reading=Reading(emotions="du2014")).predict([]).to_json() == "[]"
+
+
+def test_new_emotions_of_many_pictures_are_as_one_by_one(tiny_model: Model, tmp_path: Path) -> None:
+    pipeline = Pipeline(tiny_model, grid, reading=Reading(emotions="du2014", threshold=0.3))
+    pictures: list[Any] = [picture(n, columns=5, seed=n) for n in (3, 0, 40, 30, 1)]
+    result = pipeline.predict([*pictures, tmp_path / "gone.png"])
+    assert len(result) == 74 > BATCH
+    one_by_one = [pipeline.predict(each) for each in pictures]
+    assert result.emotion == tuple(name for each in one_by_one for name in each.emotion)
+    assert result.posterior is not None
+    rows = np.concatenate([each.posterior for each in one_by_one if each.posterior is not None])
+    np.testing.assert_allclose(result.posterior, rows, atol=1e-4)
+    assert len(set(result.emotion)) > 2
+
+
+def test_below_the_threshold_a_face_is_uncertain(tiny_model: Model) -> None:
+    free = read_with(tiny_model, "du2014", faces=8)
+    assert free.posterior is not None
+    top = np.sort(free.posterior.max(1))
+    result = read_with(tiny_model, "du2014", faces=8, threshold=float(top[3:5].mean()))
+    assert result.threshold == pytest.approx(top[3:5].mean())
+    kept = free.posterior.max(1) >= result.threshold
+    for before, after, sure in zip(free.emotion, result.emotion, kept, strict=True):
+        assert after == (before if sure else UNCERTAIN)
+    assert 4 <= result.emotion.count(UNCERTAIN) < 8
+    sure_of_nothing = Pipeline(tiny_model, grid, reading=Reading(threshold=1.0)).predict(picture(2))
+    assert sure_of_nothing.emotion == (UNCERTAIN, UNCERTAIN)  # the basic emotions by themselves too
+
+
+def test_a_face_that_no_emotion_explains_is_uncertain(tiny_model: Model) -> None:
+    """A recogniser that is torn between two emotions which no emotion of the vocabulary unites."""
+
+    class Torn:
+        spec = tiny_model.spec
+
+        def __call__(self, crops: NDArray[np.uint8]) -> Output:
+            p = np.tile(
+                np.array([0.02, 0.46, 0.46, 0.01, 0.01, 0.01, 0.02, 0.01], np.float32), (len(crops), 1)
+            )
+            return Output({"ferplus": p, "fer2013": p[:, :7] / p[:, :7].sum(1, keepdims=True)}, None)
+
+    without = read_with(Torn(), "cross = sadness + anger", faces=1)
+    assert without.emotion == (UNCERTAIN,)
+    assert next(iter(without[0].emotions)) == NONE
+    with_it = read_with(Torn(), "cheered = happiness + surprise", faces=1)
+    assert with_it.emotion == ("cheered",)
+    assert with_it[0].mixture == pytest.approx(without[0].mixture)
+
+
+def test_classes_leave_out_what_they_cannot_express(tiny_model: Model) -> None:
+    result = read_with(tiny_model, "du2014", classes=("happy", "surprise", "anger"))
+    assert result.labels == ("happiness", "surprise", "anger")
+    assert set(result.answers) == {*result.labels, "happily surprised", "angrily surprised", NONE}
+    assert result.mixture.shape == (3, 3)
+    with pytest.raises(ArgumentError, match="none of awe can be made of neutral, anger"):
+        read_with(
+            tiny_model, Vocabulary([Emotion("awe", "fear + joy")], basics=False), classes=("neutral", "anger")
+        )
+
+
+def test_a_head_without_contempt_reads_what_needs_none(tiny_model: Model) -> None:
+    result = read_with(tiny_model, "du2014, sneer = contempt + disgust", head="fer2013")
+    assert result.labels == BASIC[:7]
+    assert "sneer" not in result.answers
+    assert "contempt" not in result.answers
+    assert "awed" in result.answers
+    assert result.evidence.shape == (3, 28)
+
+
+def test_a_prior_moves_new_emotions_with_the_basic_ones(tiny_model: Model) -> None:
+    p = [
+        dict(zip(result.answers, result.posterior[0], strict=True))
+        for weight in (1.0, 50.0)
+        for result in [read_with(tiny_model, "du2014", prior={"fear": weight})]
+    ]
+    for name, factor in (("fear", 50), ("sadly fearful", 50**0.5), ("sadly angry", 1)):
+        odds = [float(each[name] / each["neutral"]) for each in p]
+        assert odds[1] / odds[0] == pytest.approx(factor, rel=0.05)
+    one, other = (read_with(tiny_model, "du2014", prior=prior) for prior in ("uniform", {}))
+    np.testing.assert_allclose(one.posterior, other.posterior, atol=1e-6)
+    assert np.abs(one.posterior - read_with(tiny_model, "du2014").posterior).max() > 0.01
+
+
+def test_what_is_subtracted_counts_against_by_the_faces_own_probability(tiny_model: Model) -> None:
+    result = read_with(tiny_model, "odd = surprise + neutral - 2 happiness, even = surprise + neutral")
+    p = dict(zip(result.answers, result.posterior.T, strict=True))
+    np.testing.assert_allclose(p["odd"] / p["even"], 1 - result.basic[:, 1], rtol=1e-3)
+
+
+def test_labels_that_are_no_basic_emotions_take_no_part_in_mixtures(make_model: MakeModel) -> None:
+    labels = ["bored", *BASIC[1:8]]
+    model = Model(make_model(heads=[{"name": "a", "output": "ferplus", "labels": labels}]))
+    result = read_with(model, "awe = fear + surprise")
+    assert result.labels == tuple(labels)
+    assert result.answers == (*BASIC[1:], "awe", NONE)
+    assert (result.mixture[:, 0] == 0).all()
+    np.testing.assert_allclose(result.mixture.sum(1), 1, atol=1e-5)
+    odd = Model(make_model("odd", heads=[{"name": "a", "output": "fer2013", "labels": list("abcdefg")}]))
+    with pytest.raises(ArgumentError, match="the model tells a, b, c, d, e, f, g; two or more of neutral"):
+        read_with(odd, "du2014")
+
+
+def test_a_recogniser_without_evidence_is_read_through_its_probabilities(tiny_model: Model) -> None:
+    class Mine:
+        spec = tiny_model.spec
+
+        def __call__(self, crops: NDArray[np.uint8]) -> Output:
+            return Output(tiny_model(crops).probabilities, None)
+
+    expected = read_with(tiny_model, "du2014")
+    np.testing.assert_allclose(read_with(Mine(), "du2014").posterior, expected.posterior, atol=1e-6)
+
+
+def test_the_same_with_new_emotions_twice_is_the_same(tiny_model: Model) -> None:
+    one, other = (read_with(tiny_model, "du2014") for _ in range(2))
+    for name in ("posterior", "mixture", "evidence"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan"), "0.5", None, [0.5]])
+def test_thresholds_that_are_no_probabilities_are_refused(threshold: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"threshold=.* must lie in 0\.\.1, a probability"):
+        Reading(threshold=threshold)
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 0.5, np.float32(0.5), np.float64(1)])
+def test_thresholds_of_every_kind_of_number(threshold: Any) -> None:
+    assert Reading(threshold=threshold).threshold == threshold
+
+
+def test_the_shipped_model_finds_what_the_astronaut_shows(astronaut: NDArray[np.uint8]) -> None:
+    result = pyfer.predict(astronaut, emotions="du2014")
+    assert result.emotion == ("happiness",)
+    assert result[0].emotions["happiness"] > 0.8
+    assert result[0].mixture is not None
+    assert result[0].mixture["happiness"] > 0.8

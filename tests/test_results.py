@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pyfer.emotions import NONE, UNCERTAIN
 from pyfer.errors import ArgumentError, MissingExtraError
 from pyfer.results import Face, Input, Result
 
@@ -157,6 +158,127 @@ def test_lists_become_columns_of_the_right_kind() -> None:
 def test_columns_that_do_not_agree_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         make(**changes)
+
+
+# --- new emotions -----------------------------------------------------------------------------------------
+
+ANSWERS = (*LABELS, "awe", NONE)
+
+
+def with_new(**changes: Any) -> Result:
+    """The three faces of `make`, read with one more emotion: awe, none of these, fear."""
+    columns: dict[str, Any] = {
+        "answers": ANSWERS,
+        "posterior": [[0.1, 0.2, 0.2, 0.4, 0.1], [0.1, 0.1, 0.1, 0.3, 0.4], [0, 0, 0.7, 0.2, 0.1]],
+        "mixture": [[0.25, 0.25, 0.5], [0, 0.5, 0.5], [0, 0, 1]],
+        "evidence": np.arange(18, dtype=np.float32).reshape(3, 6),
+    }
+    return make(**{**columns, **changes})
+
+
+def test_new_emotions_answer_and_what_none_explains_is_uncertain() -> None:
+    result = with_new()
+    assert result.emotion == ("awe", UNCERTAIN, "fear")
+    assert result.choices[0] == ANSWERS
+    face = result[0]
+    assert face.emotion == "awe"
+    assert face.basic == pytest.approx({"neutral": 0.2, "happiness": 0.7, "fear": 0.1})
+    assert list(face.emotions) == ["awe", "happiness", "fear", "neutral", NONE]  # best first
+    assert sum(face.emotions.values()) == pytest.approx(1)
+    assert face.mixture == pytest.approx({"neutral": 0.25, "happiness": 0.25, "fear": 0.5})
+    assert next(iter(result[1].emotions)) == NONE
+    assert [face.emotion for face in result] == list(result.emotion)
+
+
+def test_without_new_emotions_the_basic_ones_are_the_choices() -> None:
+    result = make()
+    assert result.choices[0] == LABELS
+    assert result.choices[1] is result.basic
+    assert result[0].mixture is None
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.2, 0.4, 0.41, 0.7, 0.71, 1.0])
+def test_below_the_threshold_an_answer_is_uncertain(threshold: float) -> None:
+    """A probability of 0.7 passes a threshold of 0.7, though as float32 it is a little less."""
+    result = with_new(threshold=threshold)
+    expected = [UNCERTAIN if p < threshold else name for name, p in (("awe", 0.4), ("fear", 0.7))]
+    assert result.emotion == (expected[0], UNCERTAIN, expected[1])
+    assert [face.emotion for face in result] == list(result.emotion)
+    plain = make(threshold=threshold)
+    expected = [
+        UNCERTAIN if p < threshold else name
+        for name, p in (("happiness", 0.7), ("neutral", 0.5), ("fear", 0.8))
+    ]
+    assert list(plain.emotion) == [face.emotion for face in plain] == expected
+
+
+@pytest.mark.parametrize("rows", [slice(1, None), [1, 2], np.array([False, True, True])], ids=repr)
+def test_what_new_emotions_bring_survives_every_way_to_choose_rows(rows: Any) -> None:
+    result = with_new(threshold=0.3)
+    part = result[rows]
+    assert part.answers == ANSWERS
+    assert part.threshold == 0.3
+    for name in ("posterior", "mixture", "evidence"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(result, name)[1:])
+    assert [face for face in part] == [result[1], result[2]]  # noqa: C416
+    nobody = result[[]]
+    assert nobody.emotion == ()
+    assert nobody.posterior is not None
+    assert nobody.posterior.shape == (0, 5)
+
+
+def test_dictionaries_and_json_have_the_mixture_only_with_new_emotions() -> None:
+    first = json.loads(with_new().to_json())[0]["faces"]
+    assert [face["emotion"] for face in first] == ["awe", UNCERTAIN]
+    assert first[0]["mixture"] == {"neutral": 0.25, "happiness": 0.25, "fear": 0.5}
+    assert first[0]["emotions"]["awe"] == pytest.approx(0.4)
+    assert set(first[1]["emotions"]) == set(ANSWERS)
+    assert with_new().to_dicts()[2]["mixture"]["fear"] == 1
+    assert "mixture" not in make().to_json()
+    assert "mixture" not in make().to_dicts()[0]
+
+
+def test_the_table_has_a_column_for_each_new_emotion_and_none_of_these() -> None:
+    columns = with_new(threshold=0.5).to_columns()
+    assert list(columns)[7:] == ["emotion", *LABELS, "awe", NONE]
+    assert columns["emotion"] == [UNCERTAIN, UNCERTAIN, None, None, "fear"]
+    assert columns["happiness"] == make().to_columns()["happiness"]  # the model's own probability
+    assert columns["awe"] == pytest.approx([0.4, 0.3, None, None, 0.2])
+    assert columns[NONE] == pytest.approx([0.1, 0.4, None, None, 0.1])
+    rows = list(csv.DictReader(io.StringIO(with_new().to_csv())))
+    assert [row["awe"] for row in rows] == ["0.4", "0.3", "", "", "0.2"]
+    assert [row["emotion"] for row in rows] == ["awe", UNCERTAIN, "", "", "fear"]
+
+
+def test_an_emotion_that_is_called_like_a_column_takes_none_away() -> None:
+    columns = with_new(answers=(*LABELS, "score", NONE)).to_columns()
+    assert columns["score"] == make().to_columns()["score"]
+    assert columns["score (emotion)"] == pytest.approx([0.4, 0.3, None, None, 0.2])
+    assert {len(column) for column in columns.values()} == {5}
+
+
+def test_one_line_counts_the_uncertain_ones() -> None:
+    assert repr(with_new()) == "<Result: 3 faces in 4 inputs: awe 1, uncertain 1, fear 1; 1 failed>"
+    assert "uncertain 3" in repr(make(threshold=0.9))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"posterior": np.full((3, 4), 0.25)}, r"posterior has shape \(3, 4\); 3 faces need \(3, 5\)"),
+        ({"posterior": np.full((2, 5), 0.2)}, r"posterior has shape \(2, 5\)"),
+        ({"posterior": np.full((3, 5), 0.3)}, "posterior must have rows of probabilities"),
+        ({"posterior": np.full((3, 5), np.nan)}, "posterior must have rows of probabilities"),
+        ({"posterior": None}, r"answers=.* need a posterior"),
+        ({"answers": ()}, r"posterior has shape \(3, 5\); 3 faces need \(3, 0\)"),
+        ({"mixture": np.full((3, 2), 0.5)}, r"mixture has shape \(3, 2\); 3 faces need \(3, 3\)"),
+        ({"mixture": np.full((3, 3), 0.5)}, "mixture must have rows of probabilities"),
+        ({"evidence": np.zeros((2, 6))}, "evidence has 2 rows for 3 faces"),
+    ],
+)
+def test_columns_of_new_emotions_that_do_not_agree_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        with_new(**changes)
 
 
 # --- dictionaries, JSON, CSV, tables ----------------------------------------------------------------------

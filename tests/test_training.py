@@ -7,17 +7,26 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
+from conftest import describe, write_network
 
-from pyfer.errors import ArgumentError, TrainingError
+from pyfer import datasets
+from pyfer.emotions import BASIC, Emotion
+from pyfer.errors import ArgumentError, DataError, ModelError, TrainingError
+from pyfer.evidence import composition, grid
+from pyfer.files import sha256
 from pyfer.models import Model
+from pyfer.posterior import Posterior
+from pyfer.vocabulary import Vocabulary
 
 torch = pytest.importorskip("torch", reason="the extra [train] is not installed")
 
-from pyfer.datasets import open_data  # noqa: E402
+from pyfer.datasets import FaceData, open_data  # noqa: E402
 from pyfer.training import augment as augmentation  # noqa: E402
+from pyfer.training import evidence as fitting  # noqa: E402
 from pyfer.training import export as exporting  # noqa: E402
 from pyfer.training import loop  # noqa: E402
 from pyfer.training.settings import (  # noqa: E402
@@ -425,3 +434,168 @@ def test_export_refuses_when_onnx_and_torch_differ(finished, tmp_path, monkeypat
 def test_export_needs_a_trained_run(tmp_path):
     with pytest.raises(TrainingError, match="train first"):
         exporting.export(tmp_path, tmp_path / "model")
+
+
+# --- evidence ---------------------------------------------------------------------------------------------
+
+
+def voted(path, options):
+    """Return faces of 16 tiles, of which 8 say how much of each emotion there is, with ten votes each."""
+    rng = np.random.default_rng(int(options["seed"]))
+    n = int(options.get("n", 300))
+    points, prior = grid(8)
+    shown = points[rng.choice(len(points), n, p=prior)]
+    tiles = np.zeros((n, 16))
+    tiles[:, 2:10] = 40 + 170 * shown
+    images = np.kron(tiles.reshape(n, 4, 4), np.ones((12, 12))) + rng.uniform(0, 20, (n, 48, 48))
+    votes = np.zeros((n, 10), np.float32)  # the last two: unknown, no face
+    votes[:, :8] = [rng.multinomial(10, w) for w in shown]
+    votes[n // 2 :: 10] = [*[0] * 8, 4, 6]
+    share = votes[:, :8] / np.maximum(votes[:, :8].sum(1, keepdims=True), 1)
+    kept = {} if "blind" in options else {"ferplus": votes}
+    ids = np.array([str(k) for k in range(n)])
+    return FaceData(images.astype(np.uint8), {"ferplus": share}, {"ferplus": BASIC}, ids, votes=kept)
+
+
+TRAIN, OTHER = "voted:?seed=1&n=500", "voted:?seed=2&n=300"
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """Return a model with an embedding of 24, while the reader `voted` is known."""
+    folder = tmp_path_factory.mktemp("models") / "seer"
+    folder.mkdir()
+    write_network(folder / "model.onnx", {"ferplus": 8, "fer2013": 7, "embedding": 24}, seed=3)
+    describe(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(datasets._READERS, "voted", voted)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def fitted(reader):
+    torch.set_num_threads(1)
+    return fitting.fit(Model(reader), TRAIN, OTHER)
+
+
+def test_votes_say_where_on_the_grid_a_face_lies():
+    votes = np.zeros((4, 8), np.float32)
+    votes[0, 3] = votes[1, [2, 6]] = votes[2, 2] = 5
+    votes[2, 6] = 2
+    p = fitting.votes_posterior(votes)
+    np.testing.assert_allclose(p.sum(1), 1)
+    points, prior = grid(8)
+    assert points[p[0].argmax()].tolist() == np.eye(8)[3].tolist()
+    np.testing.assert_allclose(points[p[1].argmax()][[2, 6]], 0.5)
+    np.testing.assert_allclose(points[p[2].argmax()][[2, 6]], [0.7, 0.3])
+    np.testing.assert_allclose(p[3], prior)  # no votes: what was known before
+    noisy = (1 - fitting.NOISE) * points + fitting.NOISE / 8
+    by_hand = prior * np.prod(noisy ** votes[1], axis=1)
+    np.testing.assert_allclose(p[1], by_hand / by_hand.sum(), rtol=1e-6)
+
+
+def test_evidence_that_is_fitted_predicts_the_votes(fitted):
+    assert fitted.faces == 475  # those without votes for an emotion are left out
+    assert fitted.evidence.labels == BASIC
+    assert fitted.evidence.weight.shape == (24, 36)
+    assert len(fitted.evidence.reference) == 285
+    votes = voted(None, {"seed": "2", "n": "300"}).votes["ferplus"][:, :8]
+    target = fitting.votes_posterior(votes[votes.sum(1) >= fitting.LEAST_VOTES])
+    blind = -(target * np.log(target.mean(0))).sum(1).mean()  # who knows only how often each is the answer
+    assert fitted.entropy < fitted.loss < fitted.entropy + 0.7 * (blind - fitted.entropy)
+
+
+def test_fitted_evidence_recognises_blends_in_new_faces(reader, fitted):
+    pairs = list(combinations(range(8), 2))
+    vocabulary = Vocabulary(
+        [Emotion(f"{BASIC[i]} with {BASIC[j]}", f"{BASIC[i]} + {BASIC[j]}") for i, j in pairs]
+    )
+    posterior = Posterior(vocabulary, fitted.evidence, BASIC)
+    data = voted(None, {"seed": "7", "n": "400"})
+    rng, shown = np.random.default_rng(7), grid(8)
+    truth = shown[0][rng.choice(len(shown[0]), 400, p=shown[1])]  # as the reader draws them
+    output = Model(reader)(data.images)
+    p = posterior(
+        posterior.coefficients(output.probabilities["ferplus"], output.embedding),
+        output.probabilities["ferplus"],
+    )
+    found = posterior.points[p[:, :-1].argmax(1)] > 0
+    right = (found == (truth > 0)).all(1)
+    for rows in ((truth > 0).sum(1) == 1, (truth > 0).sum(1) == 2):
+        assert rows.sum() > 50
+        assert right[rows].mean() > 0.6  # chance is 1 in 36
+
+
+def test_the_base_is_how_often_each_mixture_is_the_answer(fitted):
+    points, prior = grid(8)
+    z = fitted.evidence.reference @ composition(points).T + np.log(prior)
+    rate = np.log(
+        (
+            np.exp(z - z.max(1, keepdims=True)) / np.exp(z - z.max(1, keepdims=True)).sum(1, keepdims=True)
+        ).mean(0)
+        / prior
+    )
+    found = composition(points) @ fitted.evidence.base
+    assert np.corrcoef(found, rate)[0, 1] > 0.6
+
+
+def test_fitting_twice_gives_the_same(reader, fitted):
+    again = fitting.fit(Model(reader, threads=1), TRAIN, OTHER)
+    np.testing.assert_allclose(again.evidence.weight, fitted.evidence.weight, rtol=1e-3, atol=1e-3)
+    assert again.loss == pytest.approx(fitted.loss, abs=1e-5)
+
+
+def test_fitting_says_how_far_it_is(reader):
+    done = []
+    fitting.fit(
+        Model(reader), "voted:?seed=1&n=60", "voted:?seed=2&n=40", on_done=lambda k, n: done.append((k, n))
+    )
+    assert done == [(57, 95), (95, 95)]
+
+
+def test_a_model_without_an_embedding_is_fitted_on_probabilities(tmp_path, reader):
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes((reader / "model.onnx").read_bytes())
+    describe(folder, embedding=None)
+    found = fitting.fit(Model(folder), TRAIN, OTHER, kind="probabilities")
+    assert found.evidence.kind == "probabilities"
+    assert found.evidence.weight.shape == (8, 36)
+    assert found.loss > found.entropy
+    with pytest.raises(ModelError, match="it reads the embedding, but the model gives none"):
+        fitting.fit(Model(folder), TRAIN, OTHER)
+
+
+def test_a_model_without_contempt_is_fitted_on_its_embedding_alone(tmp_path, reader):
+    folder = tmp_path / "seven"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes((reader / "model.onnx").read_bytes())
+    describe(folder, heads=[{"name": "fer2013", "output": "fer2013", "labels": list(BASIC[:7])}])
+    assert fitting.fit(Model(folder), TRAIN, OTHER).evidence.labels == BASIC
+    with pytest.raises(ModelError, match="'seven' does not tell contempt; evidence on probabilities needs"):
+        fitting.fit(Model(folder), TRAIN, OTHER, kind="probabilities")
+
+
+def test_data_without_votes_cannot_be_fitted_on(reader):
+    for specs in (("voted:?seed=1&blind=1", OTHER), (TRAIN, "cartoon:?n=8")):
+        with pytest.raises(DataError, match="has no votes of annotators"):
+            fitting.fit(Model(reader), *specs)
+
+
+def test_evidence_is_attached_to_a_copy_of_the_model(reader, fitted, tmp_path):
+    before = {path.name: path.read_bytes() for path in reader.iterdir()}
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "old.txt").write_text("gone when it is replaced")
+    folder = fitting.attach(reader, fitted.evidence, tmp_path / "new")
+    assert folder == tmp_path / "new"
+    assert {path.name for path in folder.iterdir()} == {"model.onnx", "model.json", "evidence.npz"}
+    assert {path.name: path.read_bytes() for path in reader.iterdir()} == before
+    model = Model(folder)
+    assert model.spec.evidence == sha256(folder / "evidence.npz")
+    np.testing.assert_array_equal(model.evidence.weight, fitted.evidence.weight)
+    described = json.loads((folder / "model.json").read_text())
+    assert described.pop("evidence")
+    assert described == json.loads(before["model.json"])
+    again = fitting.attach(folder, replace(fitted.evidence, kind="embedding"), folder)  # onto itself
+    np.testing.assert_array_equal(Model(again).evidence.base, fitted.evidence.base)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import re
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ def test_a_vocabulary() -> None:
     assert hash(two) == hash(Vocabulary([AWE, RAGE], name="two"))
     assert two != Vocabulary([RAGE, AWE], name="two")
     assert two != Vocabulary([AWE, RAGE])
+    for other in ({"source": "x"}, {"note": "x"}, {"refused": [Refused("love", "no")]}):
+        assert two != Vocabulary([AWE, RAGE], name="two", **other)
+    assert two != [AWE, RAGE]
     assert words(AWE).names == ("awe",)
     assert "awe" in repr(two)
     assert pickle.loads(pickle.dumps(two)) == two
@@ -176,11 +180,13 @@ def test_a_basic_emotion_under_another_name_is_its_alias() -> None:
 
 
 def test_a_formula_that_names_what_is_not_there_is_written_out() -> None:
-    grim = Emotion("grim awe", "awe > anger - fear", known={"awe": AWE}, examples=SHOWN, note="kept")
+    grim = Emotion("grim awe", "awe > anger - sad", known={"awe": AWE}, examples=SHOWN, note="kept")
     assert words(AWE, grim)["grim awe"] == grim
     alone = words(grim)["grim awe"]
     assert alone.formula == formula_of(grim.prior or (), grim.against, digits=9)
     assert alone.point == pytest.approx(grim.point, abs=1e-8)
+    assert alone.against == pytest.approx(grim.against, abs=1e-8)
+    assert any(alone.against)
     assert (alone.note, alone.examples) == ("kept", SHOWN)
     other = words(Emotion("awe", "joy + surprise"), grim)["grim awe"]  # the name means something else there
     assert other == alone
@@ -232,7 +238,7 @@ def test_what_a_model_with_fewer_labels_can_express() -> None:
     all_of_them = Vocabulary(
         [AWE, scorn, glee], name="v", source="s", note="n", refused=[Refused("love", "no")]
     )
-    fewer = all_of_them.restricted(["sad", *BASIC[:7], "boredom"])
+    fewer = all_of_them.restricted(["sad", *BASIC[:3], *BASIC[4:7], "boredom"])
     assert fewer.names == (*BASIC[:7], "awe", "glee")
     assert list(fewer.refused) == ["love", "contempt", "scorn"]
     assert (fewer.name, fewer.source, fewer.note) == ("v", "s", "n")
@@ -292,12 +298,21 @@ def test_a_definition_file() -> None:
     assert v.to_toml() == FILE
 
 
+def test_examples_without_strength() -> None:
+    v = words(Emotion("awe", AWE.formula, examples=dataclasses.replace(SHOWN, strength=0)))
+    assert v["awe"].point == pytest.approx(SHOWN.point)
+    assert "strength" not in v.to_toml()
+    assert Vocabulary.from_toml(v.to_toml()) == v
+
+
 def test_basic_emotions_in_a_file() -> None:
     bare = Vocabulary([AWE], name="x")
     text = bare.to_toml()
     assert text.startswith('name = "x"\nbasics = true\n\n[[emotion]]\nname = "awe"\n')
     assert Vocabulary.from_toml(text) == bare
     assert Vocabulary.from_toml('[[emotion]]\nname = "Joy"\n').names == ("happiness",)
+    few = words(Emotion("fear"), AWE)
+    assert Vocabulary.from_toml(few.to_toml()) == few
     told = Vocabulary([Emotion("happy", note="AU 12"), AWE])
     assert 'name = "happiness"\nnote = "AU 12"' in told.to_toml()
     assert Vocabulary.from_toml(told.to_toml()) == told
@@ -333,7 +348,6 @@ aliases = "f2"
 count = 0
 point = {surprize = 1.0}
 model = "base"
-sha256 = "x"
 [[emotion]]
 name = "g"
 formula = "G + fear"
@@ -386,7 +400,7 @@ def test_all_problems_of_a_file_are_listed_each_with_its_emotion() -> None:
         r"emotion number 6: key 'colour' is not known \(known: name, formula",
         "emotion number 6: key 'alises' is not known; did you mean 'aliases'",
         r"emotion 'f': aliases='f2' must be a list \[...\]",
-        "emotion 'f': examples: key 'strength' is missing",
+        "emotion 'f': examples: key 'sha256' is missing",
         "emotion 'g': the formulas go in a circle: g -> g",
         "emotion 'h': formula='suprise .*did you mean 'surprise'",
         "name='k, l' must begin with a letter .*',' cannot be in it",
@@ -441,6 +455,18 @@ def test_one_problem_of_a_file(text: str, reason: str) -> None:
         Vocabulary.from_toml(text)
 
 
+@pytest.mark.parametrize("order", list(permutations("abcx")))
+def test_a_circle_begins_with_the_first_of_the_file(order: tuple[str, ...]) -> None:
+    needs = {"a": "b", "b": "c", "c": "a", "x": "c"}  # x hangs on the circle, and is not in it
+    text = "".join(f'[[emotion]]\nname = "{name}"\nformula = "{needs[name]} + fear"\n' for name in order)
+    first = next(name for name in order if name != "x")
+    path = {"a": "a -> b -> c -> a", "b": "b -> c -> a -> b", "c": "c -> a -> b -> c"}[first]
+    with pytest.raises(
+        ArgumentError, match=f"^text: emotion '{first}': the formulas go in a circle: {path};"
+    ):
+        Vocabulary.from_toml(text)
+
+
 def test_a_long_chain_of_emotions_in_the_wrong_order() -> None:
     """Longer than Python can call functions inside each other."""
     tables = [f'[[emotion]]\nname = "e {k}"\nformula = "999 e {k + 1} + anger"\n' for k in range(1500)]
@@ -461,7 +487,7 @@ def emotions_for(draw: Callable[..., Any], names: list[str]) -> list[Emotion]:
         formula = "fear + joy + " + draw(st.sampled_from([" + ", " > "])).join(parts)
         shares = draw(st.lists(st.integers(0, 50), min_size=8, max_size=8).filter(any))
         point = tuple(share / sum(shares) for share in shares)
-        shown = Examples(k + 1, point, draw(texts) + "m", "ab" * 32, draw(st.floats(0.1, 9)))
+        shown = Examples(k + 1, point, draw(texts) + "m", "ab" * 32, draw(st.sampled_from([0.0, 0.1, 9])))
         known[name] = Emotion(
             name,
             formula + draw(st.sampled_from(["", " - 3 disgust", " - contempt"])),
@@ -825,6 +851,19 @@ def test_what_cannot_be_forgotten(tmp_path: Path, name: str, reason: str) -> Non
     with pytest.raises(ArgumentError, match=reason):
         forget(name, path)
     assert path.read_bytes() == before
+
+
+def test_forgetting_other_words_for_a_basic_emotion(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    happy = Emotion("happy", aliases=("bliss",))
+    for emotion in (happy, Emotion("glee", "joy + surprise")):
+        define(emotion, path)
+    assert forget("joy", path).names == ("happiness", "bliss")
+    assert load(path, basics=False).names == ("glee",)
+    define(happy, path)
+    define(Emotion("more", "bliss + fear", known={"bliss": happy}), path)
+    with pytest.raises(ArgumentError, match="'more' is built on it"):
+        forget("joy", path)
 
 
 def test_forgetting_where_there_is_nothing(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ PublicTest; the chance of all pairs together is the blend score.
 
 The protocol follows from what ``model.json`` says about the training:
 
-- **zero-shot**, if every data set in it has ``blends=drop``: nothing here is fitted on a blend, and all 2,021
-  are measured. Single-emotion faces are those of PublicTest and PrivateTest, for the network knows the others.
+- **zero-shot**, if every data set in it has ``blends=drop``: nothing here is fitted on a blend, and all
+  2,021 are measured. Single-emotion faces are those of PublicTest and PrivateTest; the network knows those
+  of Training.
 - **product**, if not: the network was trained on the blends of Training, so only PrivateTest is measured,
   and what is fitted here may see blends of Training and PublicTest too.
 """
@@ -40,6 +41,7 @@ from scorers import (
     calibrated,
     cross_entropy,
     fitted_dirichlet,
+    fitted_mixture,
     shipped_posterior,
     usable,
     vocabulary_target,
@@ -175,6 +177,8 @@ def rules(m: Material) -> dict[str, Rule]:
         fitted: dict[str, float] = {}
         if name == "Dirichlet":
             scores, fitted["kappa"], fitted["epsilon"] = fitted_dirichlet(m)
+        elif name == "evidence + log p":
+            scores, fitted = fitted_mixture(m)
         else:
             scores = scorer(m)
         p, fitted["beta"], fitted["offset"] = calibrated(scores, m)
@@ -250,16 +254,18 @@ def winner(results: dict[str, Judged]) -> str:
     return max(results, key=lambda name: results[name].scores.macro_f1.value)
 
 
-def record(results: dict[str, Judged]) -> dict[str, Any]:
-    """Return plain numbers, rounded; confusions only of the mean rule and of the winner."""
+def record(results: dict[str, Judged], best: str) -> dict[str, Any]:
+    """Return plain numbers, rounded; confusions only of the mean rule and of the best."""
     tree: dict[str, Any] = {}
+    common = ("n", "singles", "counts", "pairs")
     for name, result in results.items():
         entry = result.scores.to_dict()
-        if name not in (MEAN, winner(results)):
+        tree |= {key: entry.pop(key) for key in common}
+        if name not in (MEAN, best):
             del entry["confusion"]
-        del entry["pairs"]
         tree[name] = {**entry, "minus_mean_rule": result.difference.to_dict()}
-    return rounded(tree)  # type: ignore[no-any-return]
+    rules = {name: tree.pop(name) for name in results}
+    return {**tree, "rules": rounded(rules)}
 
 
 def rounded(tree: Any) -> Any:
@@ -308,9 +314,9 @@ def report(
         print("The network was trained on the blends of Training, so only those of PrivateTest are measured.")
     for name, result in results.items():
         print("", *table(name, result), sep="\n")
-    name, deciding = next(iter(results)), results.get("development", results["PrivateTest"])
-    best = winner(deciding)
-    print("", f"{name}: the best rule by macro-F1 ({best}) pair by pair", "", sep="\n")
+    name, best = next(iter(results)), winner(results["development"]) if zero_shot else SHIPPED
+    why = "highest macro-F1 in development" if zero_shot else "nothing is chosen on PrivateTest"
+    print("", f"{name}: {best} ({why}) pair by pair", "", sep="\n")
     print(*per_pair(results[name][MEAN].scores, results[name][best].scores, best), sep="\n")
     tree = {
         "model": model.name,
@@ -318,9 +324,8 @@ def report(
         "evidence": model.spec.evidence,
         "protocol": protocol,
         "best": best,
-        "pairs": [pair_name(pair) for pair in PAIRS],
         "fitted": rounded({name: rule.fitted for name, rule in found.items() if rule.fitted}),
-        "sets": {name: record(result) for name, result in results.items()},
+        "sets": {name: record(result, best) for name, result in results.items()},
     }
     replace_file(output, (json.dumps(tree) + "\n").encode())
 

@@ -106,13 +106,13 @@ def mean(m: Material) -> Floats:
 
 def geometric_mean(m: Material) -> Floats:
     """Return exp sum w_i log p_i, an "and"."""
-    return np.exp(m.faces.log_p @ POINTS.T)
+    return np.asarray(np.exp(m.faces.log_p @ POINTS.T))
 
 
 def divergence(m: Material) -> Floats:
     """Return -KL(w, p) (Kullback & Leibler 1951)."""
     entropy = np.where(POINTS > 0, -POINTS * np.log(np.maximum(POINTS, FLOOR)), 0.0).sum(1)
-    return m.faces.log_p @ POINTS.T + entropy
+    return np.asarray(m.faces.log_p @ POINTS.T + entropy)
 
 
 def bhattacharyya(m: Material) -> Floats:
@@ -126,7 +126,7 @@ def cosine_of_logits(m: Material) -> Floats:
 
 
 def _centered(rows: Floats) -> Floats:
-    return rows - rows.mean(1, keepdims=True)
+    return np.asarray(rows - rows.mean(1, keepdims=True))
 
 
 def _cosine(x: Floats, y: Floats) -> Floats:
@@ -228,7 +228,7 @@ def mixup_head(m: Material) -> Floats:
         mixed.append((x[rng.choice(rows[a], SYNTHETIC)] + x[rng.choice(rows[b], SYNTHETIC)]) / 2)
     target = np.repeat(np.eye(len(POINTS)), SYNTHETIC, axis=0)
     weight, bias = regression(np.concatenate(mixed), target, MIXUP_DECAY)
-    return m.faces.features @ weight + bias
+    return np.asarray(m.faces.features @ weight + bias)
 
 
 def votes_regression(m: Material) -> Floats:
@@ -278,6 +278,33 @@ def evidence_without_base(m: Material) -> Floats:
     return np.asarray((_read(m, m.evidence) - m.evidence.base) @ composition(POINTS).T)
 
 
+def evidence_with_log_p(m: Material) -> Floats:
+    """Return a composition(w) . e + t sum w_i log p_i + o for mixtures, see `fitted_mixture`."""
+    return fitted_mixture(m)[0]
+
+
+def fitted_mixture(m: Material) -> tuple[Floats, dict[str, float]]:
+    """Return the scores of `evidence_with_log_p`, and a, t and o.
+
+    The three numbers are fitted to what the votes of `Material.tune`, faces that the network was not
+    trained on, say about the grid of mixtures that evidence is fitted to. The first two terms are linear in
+    composition(w), so they are evidence again: a e, with t log p_i added to e_i. The third is a prior.
+    """
+    points, prior = grid(B)
+    tune = m.faces[m.tune]
+    terms = _mixture_terms(tune, np.asarray(m.evidence(tune.probabilities, tune.embedding)), points)
+    a, t, o = fitted_weights(terms, votes_posterior(tune.emotions), np.log(prior))
+    scores = np.tensordot([a, t, o], _mixture_terms(m.faces, _read(m, m.evidence), POINTS), 1)
+    return scores, {"a": float(a), "t": float(t), "o": float(o)}
+
+
+def _mixture_terms(faces: Faces, coefficients: Floats, points: Floats) -> Floats:
+    """Return the three terms (3, n, points)."""
+    scores = coefficients @ composition(points).T
+    mixed = np.broadcast_to(points.max(1) < 1, scores.shape)
+    return np.stack([scores, faces.log_p @ points.T, mixed])
+
+
 def shipped_posterior(m: Material) -> Floats:
     """Return (n, 29) of `pyfer.posterior` as it ships; the rest to 1 is "none of these"."""
     pairs = [Emotion(" and ".join(pair), " + ".join(pair)) for pair in PAIRS]
@@ -313,7 +340,7 @@ def vocabulary_target(emotions: NDArray[np.float32]) -> Floats:
 
 
 def cross_entropy(target: Floats, z: Floats) -> float:
-    """Return the cross-entropy in nats of softmax(z) to the votes, a mean over what `target` (n, 29) holds."""
+    """Return the cross-entropy in nats of softmax(z) to votes, a mean over all that `target` (n, c) holds."""
     log_q = z - np.logaddexp.reduce(z, axis=1, keepdims=True)
     return float(-(target * log_q).sum() / target.sum())
 
@@ -321,29 +348,39 @@ def cross_entropy(target: Floats, z: Floats) -> float:
 def calibrated(scores: Floats, m: Material) -> tuple[Floats, float, float]:
     """Return softmax(beta score + offset of the pairs) (n, 29), beta and offset.
 
-    Both numbers are fitted to the votes of `Material.tune` by Newton's method; the loss is convex in them.
+    Both numbers are fitted to the votes of `Material.tune`.
     """
-    scale = scores[m.tune].std()
-    s, target = scores / scale, vocabulary_target(m.faces[m.tune].emotions)
-    terms = np.stack([s[m.tune], np.broadcast_to(np.arange(len(POINTS)) >= B, s[m.tune].shape)])  # (2, n, 29)
-    weight, found = target.sum(1), np.zeros(2)
+    is_pair = np.broadcast_to(np.arange(len(POINTS)) >= B, scores.shape).astype(np.float64)
+    terms, target = np.stack([scores, is_pair]), vocabulary_target(m.faces[m.tune].emotions)
+    beta, offset = fitted_weights(terms[:, m.tune], target)
+    return posterior(beta * scores + offset * is_pair), float(beta), float(offset)
 
-    def loss(at: Floats) -> float:
-        return cross_entropy(target, np.tensordot(at, terms, 1))
+
+def fitted_weights(terms: Floats, target: Floats, constant: Floats | float = 0.0) -> Floats:
+    """Return the weights (k,) with which softmax(weights . terms + constant) is nearest to votes.
+
+    Terms are (k, n, c), `target` (n, c); nearest in cross-entropy, which is convex in the weights. By
+    Newton's method.
+    """
+    scale = terms.std((1, 2))
+    terms = terms / scale[:, None, None]
+    weight, found = target.sum(1), np.zeros(len(terms))
+
+    def z(at: Floats) -> Floats:
+        return np.asarray(np.tensordot(at, terms, 1) + constant)
 
     for _ in range(50):
-        p = posterior(np.tensordot(found, terms, 1))
-        middle = (p * terms).sum(2)  # (2, n)
+        p = posterior(z(found))
+        middle = (p * terms).sum(2)  # (k, n)
         gradient = (middle * weight - (target * terms).sum(2)).sum(1)
-        second = np.einsum("n,nk,ink,jnk->ij", weight, p, terms, terms)
+        second = np.stack([((weight[:, None] * p * term) * terms).sum((1, 2)) for term in terms])
         step = np.linalg.solve(second - (weight * middle) @ middle.T, gradient)
-        while loss(found - step) > loss(found) + 1e-12:  # too far from the start
-            step /= 2
+        while cross_entropy(target, z(found - step)) > cross_entropy(target, z(found)) + 1e-12:
+            step /= 2  # too far from the start
         found = found - step
         if np.abs(step).max() < 1e-9:
             break
-    z = found[0] * s + np.where(np.arange(len(POINTS)) >= B, found[1], 0.0)
-    return posterior(z), float(found[0] / scale), float(found[1])
+    return np.asarray(found / scale)
 
 
 def usable(faces: Faces) -> Mask:
@@ -365,5 +402,6 @@ SCORERS: dict[str, Scorer] = {
     "evidence": evidence,
     "evidence from p": evidence_of_probabilities,
     "evidence / base rate": evidence_without_base,
+    "evidence + log p": evidence_with_log_p,
 }
 """Name in the tables -> scorer."""

@@ -35,7 +35,7 @@ from pyfer.datasets import FaceData, open_data
 from pyfer.emotions import BASIC, Emotion
 from pyfer.errors import ArgumentError
 from pyfer.evaluation import expected_calibration_error
-from pyfer.evidence import composition
+from pyfer.evidence import composition, grid, votes_posterior
 from pyfer.learning import learned_point
 from pyfer.models import Model, OnDone
 from pyfer.posterior import Posterior
@@ -46,6 +46,7 @@ SHOTS = (1, 2, 5, 10)
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.5)
 """Coverages that the accuracy is given for."""
 _CLEAR_VOTES = 8  # of ten, for one emotion: its truth is clear
+_LEAST_VOTES = 4
 _CHUNK = 512
 _DRAWS = 2000
 
@@ -88,6 +89,9 @@ class Reliability:
     accuracy: float
     ece: float
     """Expected calibration error, 15 bins."""
+    votes_ece: float
+    """The same on all faces with four votes or more, ambiguous ones too: the truth of an answer is the share
+    that the votes' own posterior over the vocabulary gives it."""
     answered: dict[float, float]
     """Share of faces answered (the surest ones) -> accuracy among them."""
     none_auroc: float
@@ -310,10 +314,26 @@ def _reliability(faces: _Faces, posterior: Posterior, model: Model) -> Reliabili
     return Reliability(
         n=int(known.sum()),
         accuracy=float(right.mean()),
-        ece=expected_calibration_error(confidence, right),
+        ece=expected_calibration_error(right.astype(np.float64), confidence),
+        votes_ece=_votes_ece(faces, posterior),
         answered={share: accuracy_at(*curve, share) for share in SHARES},
         none_auroc=_auroc(none[found.rows], none[found.single]),
     )
+
+
+def _votes_ece(faces: _Faces, posterior: Posterior) -> float:
+    """Compare the answers' probabilities with what the votes alone say about the same points."""
+    votes = faces.votes[:, : len(BASIC)]
+    voted = votes.sum(1) >= _LEAST_VOTES
+    points, _ = grid(len(BASIC))
+    order = [BASIC.index(name) for name in posterior.basics]
+    same = np.abs(points[:, order][:, None] - posterior.points[None]).sum(2) < 1e-9  # (g, k)
+    truth = votes_posterior(votes[voted]) @ same
+    truth /= truth.sum(1, keepdims=True)
+    p = posterior(faces.evidence[voted], faces.p[voted])[:, :-1].astype(np.float64)
+    best = p.argmax(1)
+    rows = np.arange(len(best))
+    return expected_calibration_error(truth[rows, best], p[rows, best])
 
 
 def _auroc(blend: NDArray[np.float64], single: NDArray[np.float64]) -> float:

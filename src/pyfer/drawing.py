@@ -184,17 +184,17 @@ def _label(
     room = min(2 * (box[2] - box[0]), layout.size[0])
     fitting = [wording for wording in wordings if wording.width <= room]
     fitting = fitting or [min(wordings, key=lambda wording: wording.width)]
-    choices = [
-        (wording, place)
-        for inside in (False, True)
-        for wording in fitting
-        for place in _label_places(wording, box, layout, inside)
-    ] or [(fitting[-1], (0, 0, fitting[-1].width, fitting[-1].height))]
+    far = max(wording.width + 2 * wording.height for wording in fitting)
+    reach = (box[0] - far, box[1] - far, box[2] + far, box[3] + far)
+    labels, faces = ([other for other in others if _covered(reach, [other])] for others in (labels, faces))
 
-    def covered(choice: tuple[_Wording, Box]) -> int:
-        return 2 * _covered(choice[1], labels) + _covered(choice[1], faces)
+    def cost(choice: tuple[_Wording, Box]) -> tuple[int, int, int]:
+        others = 2 * _covered(choice[1], labels) + _covered(choice[1], faces)
+        return others, _covered(choice[1], [box]), _beyond(choice[1], box, faces)
 
-    wording, place = min(choices, key=covered)
+    choices = [(wording, place) for wording in fitting for place in _label_places(wording, box, layout)]
+    corner = (fitting[-1], (0, 0, fitting[-1].width, fitting[-1].height))
+    wording, place = min(choices or [corner], key=cost)
     x0, y0, x1, y1 = place
     canvas.rectangle((x0, y0, x1 - 1, y1 - 1), fill=(*_PANEL, 225))
     canvas.rectangle((x0, y0, x0 + layout.line, y1 - 1), fill=_color(face.emotion, face))
@@ -229,16 +229,21 @@ def _measured(canvas: ImageDraw.ImageDraw, text: str, layout: _Layout) -> _Wordi
     return _Wording(text, start, round(right - left) + 2 * pad, round(bottom - top) + 2 * pad)
 
 
-def _label_places(wording: _Wording, box: Box, layout: _Layout, inside: bool) -> list[Box]:
-    """Return where a label may be beside its box, or in it, without leaving the picture; best first."""
+def _label_places(wording: _Wording, box: Box, layout: _Layout) -> list[Box]:
+    """Return where a label may be above, below or in its box without leaving the picture; best first."""
     width, height = wording.width, wording.height
     lefts = [box[0], box[2] - width, (box[0] + box[2] - width) // 2]
     lefts = list(dict.fromkeys(max(0, min(x, layout.size[0] - width)) for x in lefts))
-    tops = [box[1] - height, box[3] + 1]
-    if inside:
-        tops = [box[1] + layout.line, box[3] - layout.line - height]
+    tops = [box[1] - height, box[3] + 1, box[1] + layout.line, box[3] - layout.line - height]
     tops = [y for y in tops if 0 <= y <= layout.size[1] - height]
     return [(x, y, x + width, y + height) for y in tops for x in lefts]
+
+
+def _beyond(place: Box, box: Box, faces: list[Box]) -> int:
+    """Return the square pixels of others that a label hangs over, or under, so that it would seem theirs."""
+    x0, y0, x1, y1 = place
+    top, bottom = 2 * y0 - y1, 2 * y1 - y0
+    return _covered((x0, top, box[0], bottom), faces) + _covered((box[2], top, x1, bottom), faces)
 
 
 def _panel_place(box: Box, face: Face, layout: _Layout, taken: list[Box], faces: list[Box]) -> Box | None:

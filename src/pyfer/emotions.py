@@ -155,6 +155,7 @@ _HINTS = {
     ",": "a decimal number has a point, and '+' joins the parts",
     "=": "the name comes before '=', the formula after it",
     "<": "the emotion that dominates comes first: 'surprise > fear'",
+    "−": "a minus is written '-'",
     "*": "the weight comes before the name: '0.5 * fear'",
 }
 _HINTS |= {")": _HINTS["("], "%": _HINTS["*"], ".": _HINTS["*"]}
@@ -249,9 +250,8 @@ def _check_term(text: str, term: re.Match[str]) -> None:
     """Raise an error that says what is wrong with the way a part is written."""
     operator, rest = term["operator"], text[term.end() :]
     if operator and not term.start():
-        example = "; weights are above 0, and what is subtracted comes second: 'surprise - 0.5 fear'"
-        example = example if operator == "-" else ""
-        raise _unreadable(text, f"it begins with {operator!r}{example}")
+        rule = "; weights are above 0, and what is subtracted comes second: 'surprise - 0.5 fear'"
+        raise _unreadable(text, f"it begins with {operator!r}{rule if operator == '-' else ''}")
     if not term["name"]:
         if term["number"]:
             raise _unreadable(text, f"the weight {term['number']} has no emotion after it", rest[:1])
@@ -342,8 +342,8 @@ class Examples:
     """Name of the model that read them."""
     sha256: str
     """Of its network, 64 hexadecimal digits: another network reads the same faces differently."""
-    strength: float
-    """How many examples the formula counts as, 0 or more."""
+    strength: float = 0.0
+    """How many examples the formula counts as, 0 or more; 0 where `point` has taken it into account."""
 
     def __post_init__(self) -> None:
         if not _is_number(self.count, Integral) or self.count < 1:

@@ -39,6 +39,8 @@ FILE = "evidence.npz"
 """Name of the file in a model folder."""
 SHARES = (0.3, 0.5, 0.7)
 """Where on the edge between two emotions the grid has points."""
+NOISE = 0.04
+"""Share of votes that are cast at random."""
 EDGE_PRIOR = 0.15
 """Prior of each grid point on an edge, relative to a corner's: votes are rarely split by design."""
 _FLOOR = 1e-4  # probabilities below this say no more than this
@@ -67,7 +69,10 @@ def grid(b: int) -> tuple[Floats, Floats]:
             edges.append(point)
     points = np.concatenate([np.eye(b), np.array(edges).reshape(-1, b)])
     prior = np.concatenate([np.ones(b), np.full(len(edges), EDGE_PRIOR)])
-    return points, prior / prior.sum()
+    prior /= prior.sum()
+    for kept in (points, prior):
+        kept.flags.writeable = False  # all callers get the same ones
+    return points, prior
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +155,19 @@ def features(
     if embedding is None:
         raise ModelError("evidence: it reads the embedding, but the model gives none")
     return np.sqrt(np.maximum(embedding, 0))
+
+
+def votes_posterior(votes: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return (n, g) shares: where on the grid the votes (n, b) for the basic emotions place each face.
+
+    Votes are draws from a face's mixture g with a little noise, so p(g | v) is proportional to
+    ``prior(g) prod_i ((1 - NOISE) g_i + NOISE / b) ** v_i``.
+    """
+    points, prior = grid(votes.shape[1])
+    log_p = votes @ np.log((1 - NOISE) * points + NOISE / votes.shape[1]).T + np.log(prior)
+    log_p -= log_p.max(1, keepdims=True)
+    p = np.exp(log_p)
+    return np.asarray(p / p.sum(1, keepdims=True), np.float64)
 
 
 def size(b: int) -> int:

@@ -5,9 +5,10 @@ Every emotion k of a vocabulary is a point w_k; for a face with evidence e (`pyf
     p(k | face)    is proportional to  prior(w_k) exp(composition(w_k) . e) prod_i (1 - p_i) ** against_ki
     p(none | face) is proportional to  the same, summed over the grid's mixtures that no w_k is near to
 
-so basic and new emotions compete, and what no known emotion explains goes to "none of these". The p_i are the
-face's basic probabilities; ``against`` is what a formula subtracts (``happiness + sadness - anger``): the
-chance that the face does not show it.
+so basic and new emotions compete in one posterior that sums to 1, and what no known emotion explains goes to
+"none of these". Mixtures with neutral are no part of that: they are weak expressions of an emotion, not other
+emotions. The p_i are the face's basic probabilities; ``against`` is what a formula subtracts (``happiness +
+sadness - anger``): the chance that the face does not show it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from pyfer.emotions import BASIC, NONE
 from pyfer.errors import ArgumentError
-from pyfer.evidence import EDGE_PRIOR, SHARES, Evidence, composition, grid
+from pyfer.evidence import EDGE_PRIOR, Evidence, composition, grid
 from pyfer.vocabulary import Vocabulary
 
 Floats = NDArray[np.float64]
@@ -27,8 +28,6 @@ Floats = NDArray[np.float64]
 NEAR = 0.65
 """A grid mixture is explained by an emotion if their weights differ by no more than this in all (2 is the
 most there can be): a corner speaks for 70:30 mixtures with it, an even pair for all three of the two."""
-MIXTURE_PRIOR = EDGE_PRIOR * len(SHARES)
-"""Prior of an emotion that is a mixture, relative to a basic one: it stands for an edge's grid points."""
 _CERTAIN = 1 - 1e-6  # so that a certain contrary emotion leaves a finite logarithm
 
 
@@ -116,13 +115,12 @@ class Posterior:
         self.points: Floats = held / held.sum(1, keepdims=True)
         self.compositions = composition(self.points)
         self._against = usable.against[:, columns]
-        mixed = self.points.max(1) < 1 - 1e-6
-        self._log_prior = np.log(np.where(mixed & (prior is None), MIXTURE_PRIOR, 1.0))
         points, weights = grid(len(self.basics))
         self._grid, self._grid_compositions = points, composition(points)
         self._grid_log_prior = np.log(weights / weights.max())
-        apart = np.abs(points[:, None] - self.points[None]).sum(2).min(1)
-        self._far = apart > NEAR + 1e-9
+        mixed = self.points.max(1) < 1 - 1e-6
+        self._log_prior = np.log(np.where(mixed & (prior is None), EDGE_PRIOR, 1.0))
+        self._unknown = self._unexplained()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,13 +139,13 @@ class Posterior:
         """Return the posterior (n, k + 1), rows sum to 1, columns as `names`."""
         z = coefficients @ self.compositions.T + self._log_prior
         if self._against.any():
-            absent = np.log1p(-np.minimum(probabilities[:, self._columns], _CERTAIN))
-            z = z + absent @ self._against.T
-        background = coefficients @ self._grid_compositions[self._far].T + self._grid_log_prior[self._far]
-        everything = np.concatenate([z, background], axis=1)
-        everything = np.exp(everything - everything.max(1, keepdims=True))
+            present = np.minimum(probabilities[:, self._columns], _CERTAIN)
+            z = z + np.log1p(-present) @ self._against.T
+        others = coefficients @ self._grid_compositions[self._unknown].T + self._grid_log_prior[self._unknown]
+        z = np.concatenate([z, others], axis=1)
+        p = np.exp(z - z.max(1, keepdims=True))
         k = len(self.points)
-        p = np.concatenate([everything[:, :k], everything[:, k:].sum(1, keepdims=True)], axis=1)
+        p = np.concatenate([p[:, :k], p[:, k:].sum(1, keepdims=True)], axis=1)
         return np.asarray(p / p.sum(1, keepdims=True), np.float32)
 
     def mixtures(self, coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -184,6 +182,13 @@ class Posterior:
             likely[:, :, None] * likely[:, None, :], both, where=both > 0, out=np.zeros_like(both)
         )
         return np.asarray(2 * taken.sum(0), np.float64)
+
+    def _unexplained(self) -> NDArray[np.int64]:
+        """Return which grid mixtures belong to "none of these"."""
+        apart = np.abs(self._grid[:, None] - self.points[None]).sum(2).min(1) > NEAR + 1e-9
+        if "neutral" in self.basics:
+            apart &= self._grid[:, self.basics.index("neutral")] == 0
+        return np.flatnonzero(apart)
 
     def _prior_shift(self, prior: Floats | None) -> NDArray[np.float32]:
         """Return what to add to evidence so that a wanted prior counts instead of the base rates."""

@@ -264,13 +264,13 @@ def show_benchmark(report: Report) -> None:
     out.print(table)
     r = report.reliability
     answered = ", ".join(f"{share:.0%}: {accuracy:.1%}" for share, accuracy in r.answered.items())
-    out.print(
-        f"\nposterior over 8 basics and 21 pairs, {r.n} PrivateTest faces with a clear truth: "
-        f"right {r.accuracy:.1%}, ECE {r.ece:.3f}\nright among the surest faces: {answered}\n"
-        "'none of these' when only the basics are known, blend against single emotion: "
-        f"AUROC {r.none_auroc:.3f}",
-        soft_wrap=True,
+    lines = (
+        f"posterior over 8 basics and 21 pairs, {r.n} PrivateTest faces with a clear truth:",
+        f"  right {r.accuracy:.1%}, ECE {r.ece:.3f} (on all faces, against the votes: {r.votes_ece:.3f})",
+        f"  right among the surest faces: {answered}",
+        f"'none of these', basics known, blend against single emotion: AUROC {r.none_auroc:.3f}",
     )
+    out.print("\n" + "\n".join(lines), soft_wrap=True)
 
 
 def _blend_table(title: str, found: BlendTable) -> None:

@@ -42,9 +42,13 @@ FER+ votes (Barsoum et al. 2016) split between two emotions."""
 
 _EDGE: Color = (74, 79, 89)
 _MOST_NAMES = 100
+_LARGEST = 4  # times 1000 x 800 pixels; a hundred long names need a quarter of it
 _FINE = 2  # lines and dots are drawn so many times larger and averaged: smooth edges
 _THUMBNAILS = ((1, 96), (1, 80), (1, 64), (1.2, 80), (1.2, 64), (1.4, 64), (1.4, 52))  # size, side: tried
 _FILLED = 0.2  # share of a map that thumbnails may cover
+_HEAP = 3  # pixels: faces that lie nearer to each other than that are one heap
+_SEED = 2.0  # pixels: how fast a heap grows
+_WIDEST = 40  # pixels: radius of the largest heap
 _LINE = 13  # pixels: a line below a thumbnail
 _FARTHEST = 150  # pixels between a thumbnail and its spot; farther, the map cannot be read
 
@@ -126,6 +130,8 @@ def emotion_map(
     in the order of `RING` (labels unknown there follow in their own order). A point lies at the mean of the
     anchors weighted by its mixture (RadViz; Hoffman, Grinstein, Marx, Grosse & Stanley 1997, 'DNA visual
     and analytic data mining', IEEE Visualization, pp. 437-441).
+
+    Dots that coincide are spread over a disc around their spot, of 40 pixels at most, so that a heap shows.
 
     **Two different mixtures can fall on one spot**: b - 1 dimensions do not go into two. A neutral face and
     one that mixes opposite corners both lie in the middle. Distances on the map are a hint; the bars of
@@ -242,7 +248,7 @@ def _arranged(content: _Content, *, thumbnails: bool) -> _Scene:
     """Return the map at a size where no word covers another, with thumbnails if they fit."""
     grown = max(1.0, min(1.5, math.sqrt(len(content.words) / 30)))
     scene = _scene(content, grown)
-    while not apart(scene.boxes):  # a crowd of long names: more room
+    while not apart(scene.boxes) and grown < _LARGEST:  # a crowd of long names: more room
         grown *= 1.15
         scene = _scene(content, grown)
     for larger, side in _THUMBNAILS if thumbnails else ():
@@ -311,7 +317,8 @@ def _backdrop(scene: _Scene, content: _Content, colors: Mapping[str, Color]) -> 
         line(scene.anchors[j], scene.anchors[k], _EDGE, _FINE + 1)
     n = max(len(content.faces), 1)
     radius, alpha = min(6.0, 14 / n**0.2), round(min(230, 330 / n**0.18))
-    for word, (x, y) in zip(content.winners, content.faces @ scene.anchors, strict=True):
+    faces = content.faces @ scene.anchors
+    for word, (x, y) in zip(content.winners, faces if scene.side else _spread(faces), strict=True):
         disc(x, y, radius, (*colors.get(word, GRAY), alpha))
     ends = nearest(scene.spots, _frames(scene, len(content.words)))
     for spot, end in zip(scene.spots, ends, strict=True):
@@ -323,6 +330,22 @@ def _backdrop(scene: _Scene, content: _Content, colors: Mapping[str, Color]) -> 
         disc(x, y, DOT, colors[word] if number < content.known else _EDGE)
         disc(x, y, DOT - 2.5, PANEL)
     return image.resize(scene.size, Image.Resampling.BOX)
+
+
+def _spread(spots: Numbers) -> Numbers:
+    """Return the spots (n, 2) with those that coincide laid out as a disc, so that a heap can be seen.
+
+    The k-th face of a heap lies at k golden angles and a distance that grows with the root of k, as the
+    seeds of a sunflower do (Vogel 1979): the area of the disc tells how many there are.
+    """
+    _, heap, counts = np.unique(np.rint(spots / _HEAP), axis=0, return_inverse=True, return_counts=True)
+    heap = heap.reshape(-1)
+    order = np.argsort(heap, kind="stable")
+    rank = np.empty(len(spots))
+    rank[order] = np.arange(len(spots)) - (np.cumsum(counts) - counts)[heap[order]]
+    away = np.minimum(_SEED, _WIDEST / np.sqrt(counts))[heap] * np.sqrt(rank)
+    angle = rank * math.pi * (3 - math.sqrt(5))
+    return np.asarray(spots + away[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))
 
 
 def _label(word: str, labels: Sequence[str]) -> tuple[str, Font]:

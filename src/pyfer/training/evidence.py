@@ -1,10 +1,8 @@
 """Fitting the evidence of a model (`pyfer.evidence`) to annotators' votes.
 
-Ten annotators' votes v say where in the simplex of basic emotions a face lies: over the grid of mixtures,
-p(g | v) is proportional to prior(g) * prod_i ((1 - NOISE) g_i + NOISE / b) ** v_i, votes being draws from
-the mixture with a little noise. The evidence is fitted so that the same posterior follows from the picture:
-multinomial logistic regression on soft targets, with weight decay, by L-BFGS (Liu & Nocedal 1989). It is
-convex: the same data give the same numbers up to rounding.
+The evidence is fitted so that its posterior over a grid of mixtures agrees with that of the annotators'
+votes (`pyfer.evidence.votes_posterior`): multinomial logistic regression on soft targets, with weight decay,
+by L-BFGS (Liu & Nocedal 1989). It is convex: the same data give the same numbers up to rounding.
 """
 
 from __future__ import annotations
@@ -21,13 +19,11 @@ from torch.nn import functional as F
 
 from pyfer.datasets import FaceData, open_data
 from pyfer.emotions import BASIC
-from pyfer.errors import DataError
-from pyfer.evidence import FILE, Evidence, composition, features, grid, save, size
+from pyfer.errors import DataError, ModelError
+from pyfer.evidence import FILE, Evidence, composition, features, grid, save, size, votes_posterior
 from pyfer.files import replace_file, replace_folder, sha256
 from pyfer.models import Model, OnDone, Output
 
-NOISE = 0.04
-"""Share of votes that are cast at random."""
 LEAST_VOTES = 4
 """Faces with fewer votes for an emotion (the rest: unknown, no face) are left out."""
 REFERENCE = 512
@@ -47,15 +43,6 @@ class Fit:
     """Mean cross-entropy in nats to the votes' posterior, on the reference faces."""
     entropy: float
     """Mean entropy of that posterior, the least that the loss could be."""
-
-
-def votes_posterior(votes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return (n, g) shares: where on the grid the votes (n, b) for the basic emotions place each face."""
-    points, prior = grid(votes.shape[1])
-    log_p = votes @ np.log((1 - NOISE) * points + NOISE / votes.shape[1]).T + np.log(prior)
-    log_p -= log_p.max(1, keepdims=True)
-    p = np.exp(log_p)
-    return np.asarray(p / p.sum(1, keepdims=True), np.float64)
 
 
 def fit(
@@ -87,6 +74,8 @@ def fit(
     ------
     DataError
         A data set has no votes.
+    ModelError
+        The model has no embedding, or its probabilities lack a basic emotion, where `kind` needs them.
     """
     faces, others = (_voted(open_data(spec), spec) for spec in (train, reference))
     total = len(faces) + len(others)
@@ -131,7 +120,13 @@ def _read(model: Model, data: FaceData, before: int, total: int, on_done: OnDone
 def _features(outputs: list[Output], model: Model, kind: str) -> NDArray[np.float64]:
     """Return (n, d), what `Evidence` would multiply: an evidence whose weight is the identity gives it."""
     head = model.spec.head()
-    order = [head.labels.index(name) for name in BASIC]
+    lacking = [name for name in BASIC if name not in head.labels]
+    if lacking and kind == "probabilities":
+        raise ModelError(
+            f"model {model.name!r} does not tell {', '.join(lacking)}; evidence on probabilities needs "
+            f"{', '.join(BASIC)}"
+        )
+    order = [head.labels.index(name) for name in BASIC if name in head.labels]
     p = np.concatenate([output.probabilities[head.name] for output in outputs])[:, order]
     embeddings = [output.embedding for output in outputs if output.embedding is not None]
     embedding = np.concatenate(embeddings) if embeddings else None

@@ -203,7 +203,7 @@ def resolved(
         except ArgumentError as error:
             problems[k] = str(error)
         else:
-            pool |= {name_key(name): built[k] for name in built[k].names if owner[key_of(name)] == k}
+            pool |= {name_key(name): built[k] for name in built[k].names}
     return built, problems
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -69,7 +68,7 @@ def faults_of(table: object, kinds: Mapping[str, type], needed: Iterable[str] = 
 
 def read_emotions(tables: list[Any], source: str) -> tuple[list[Emotion], list[str]]:
     """Return the emotions of a file and its problems, both in the file's order."""
-    problems: dict[int, list[str]] = defaultdict(list)
+    problems: dict[int, list[str]] = {}
     drafts: dict[int, Draft] = {}
     for k, table in enumerate(tables):
         drafts[k] = {"name": f"number {k + 1}", "formula": ""}
@@ -81,11 +80,11 @@ def read_emotions(tables: list[Any], source: str) -> tuple[list[Emotion], list[s
             drafts[k] |= {"source": source} | fitting
             drafts[k]["examples"], more = _examples(fitting.get("examples"))
             faults += more
-        problems[k] += [f"{_who('emotion', k, table)}: {fault}" for fault in faults]
+        problems[k] = [f"{_who('emotion', k, table)}: {fault}" for fault in faults]
     built, more_problems = resolved(drafts, {}, {k for k, faults in problems.items() if faults})
     for k, problem in more_problems.items():
         problems[k].append(problem)
-    return [built[k] for k in sorted(built)], [one for k in sorted(problems) for one in problems[k]]
+    return [built[k] for k in sorted(built)], [one for some in problems.values() for one in some]
 
 
 def _who(section: str, k: int, table: object) -> str:
@@ -96,7 +95,8 @@ def _who(section: str, k: int, table: object) -> str:
 def _examples(table: object) -> tuple[Examples | None, list[str]]:
     if table is None:
         return None, []
-    faults = [f"examples: {fault}" for fault in faults_of(table, _EXAMPLES, _EXAMPLES)]
+    needed = [key for key in _EXAMPLES if key != "strength"]
+    faults = [f"examples: {fault}" for fault in faults_of(table, _EXAMPLES, needed)]
     if faults or not isinstance(table, dict):
         return None, faults
     weights = dict.fromkeys(BASIC, 0.0)
@@ -138,6 +138,8 @@ def table_of(emotion: Emotion, source: str) -> dict[str, Any]:
     table |= {key: getattr(emotion, key) for key, value in defaults.items() if getattr(emotion, key) != value}
     if emotion.examples:
         examples = {one.name: getattr(emotion.examples, one.name) for one in fields(emotion.examples)}
+        if not emotion.examples.strength:
+            del examples["strength"]
         shares = zip(BASIC, emotion.examples.point, strict=True)
         table["examples"] = {**examples, "point": {basic: share for basic, share in shares if share}}
     return table
