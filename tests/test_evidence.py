@@ -21,6 +21,7 @@ from pyfer.emotions import BASIC
 from pyfer.errors import ModelError
 from pyfer.evidence import (
     EDGE_PRIOR,
+    NOISE,
     Evidence,
     composition,
     features,
@@ -29,6 +30,7 @@ from pyfer.evidence import (
     of_any_model,
     save,
     size,
+    votes_posterior,
 )
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
@@ -97,6 +99,25 @@ def test_the_grid_is_one_for_all_and_cannot_be_changed() -> None:
     for column in grid(8):
         with pytest.raises(ValueError, match="read-only"):
             column[0] = 0
+
+
+# --- votes -----------------------------------------------------------------------------------------------
+
+
+def test_votes_say_where_on_the_grid_a_face_lies() -> None:
+    votes = np.zeros((4, 8), np.float32)
+    votes[0, 3] = votes[1, [2, 6]] = votes[2, 2] = 5
+    votes[2, 6] = 2
+    p = votes_posterior(votes)
+    np.testing.assert_allclose(p.sum(1), 1)
+    points, prior = grid(8)
+    assert points[p[0].argmax()].tolist() == np.eye(8)[3].tolist()
+    np.testing.assert_allclose(points[p[1].argmax()][[2, 6]], 0.5)
+    np.testing.assert_allclose(points[p[2].argmax()][[2, 6]], [0.7, 0.3])
+    np.testing.assert_allclose(p[3], prior)  # no votes: what was known before
+    noisy = (1 - NOISE) * points + NOISE / 8
+    by_hand = prior * np.prod(noisy ** votes[1], axis=1)
+    np.testing.assert_allclose(p[1], by_hand / by_hand.sum(), rtol=1e-6)
 
 
 # --- reading ----------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def test_without_a_definition_examples_show_their_own_mixture(formula: str) -> N
 @pytest.mark.parametrize("shown", ["anger + disgust", "happiness", "neutral + sadness"])
 def test_many_examples_win_over_a_definition(definition: str, shown: str) -> None:
     evidence = made()
-    found = learned_point(evidence, faces_of(evidence, shown, 200), point(definition))
+    found = learned_point(evidence, faces_of(evidence, shown, 2000), point(definition))
     np.testing.assert_allclose(found, point(shown), atol=0.1)
 
 
@@ -115,7 +115,9 @@ def test_each_example_moves_a_definition_further() -> None:
     evidence = made()
     faces = faces_of(evidence, "happiness", 12)
     definition = point("happiness + surprise")
-    found = [share(learned_point(evidence, faces[:k], definition), "happiness") for k in (1, 3, 6, 12)]
+    found = [
+        share(learned_point(evidence, faces[:k], definition, spread=0.1), "happiness") for k in (1, 3, 6, 12)
+    ]
     assert 0.5 < found[0] < 0.56
     assert found == sorted(found)
     assert found[-1] > 0.62
@@ -145,9 +147,10 @@ def test_how_often_an_emotion_is_the_answer_does_not_count() -> None:
     faces = faces_of(evidence, "fear + surprise", 3)
     again = faces + other.base - evidence.base
     for definition in (None, point("fear")):
-        expected = learned_point(evidence, faces, definition)
-        np.testing.assert_allclose(learned_point(other, again, definition), expected, atol=1e-5)
-        assert np.abs(np.subtract(learned_point(other, faces, definition), expected)).max() > 0.01
+        expected = learned_point(evidence, faces, definition, spread=0.2)
+        np.testing.assert_allclose(learned_point(other, again, definition, spread=0.2), expected, atol=1e-5)
+        wrong = learned_point(other, faces, definition, spread=0.2)
+        assert np.abs(np.subtract(wrong, expected)).max() > 0.01
 
 
 # --- what must not matter ---------------------------------------------------------------------------------

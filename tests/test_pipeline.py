@@ -491,7 +491,7 @@ def test_new_emotions_of_many_pictures_are_as_one_by_one(tiny_model: Model, tmp_
     assert result.posterior is not None
     rows = np.concatenate([each.posterior for each in one_by_one if each.posterior is not None])
     np.testing.assert_allclose(result.posterior, rows, atol=1e-4)
-    assert len(set(result.emotion)) > 2
+    assert len(set(result.emotion)) > 1
 
 
 def test_below_the_threshold_a_face_is_uncertain(tiny_model: Model) -> None:

@@ -16,7 +16,7 @@ from conftest import describe, write_network
 from pyfer import datasets
 from pyfer.emotions import BASIC, Emotion
 from pyfer.errors import ArgumentError, DataError, ModelError, TrainingError
-from pyfer.evidence import composition, grid
+from pyfer.evidence import composition, grid, votes_posterior
 from pyfer.files import sha256
 from pyfer.models import Model
 from pyfer.posterior import Posterior
@@ -478,29 +478,13 @@ def fitted(reader):
     return fitting.fit(Model(reader), TRAIN, OTHER)
 
 
-def test_votes_say_where_on_the_grid_a_face_lies():
-    votes = np.zeros((4, 8), np.float32)
-    votes[0, 3] = votes[1, [2, 6]] = votes[2, 2] = 5
-    votes[2, 6] = 2
-    p = fitting.votes_posterior(votes)
-    np.testing.assert_allclose(p.sum(1), 1)
-    points, prior = grid(8)
-    assert points[p[0].argmax()].tolist() == np.eye(8)[3].tolist()
-    np.testing.assert_allclose(points[p[1].argmax()][[2, 6]], 0.5)
-    np.testing.assert_allclose(points[p[2].argmax()][[2, 6]], [0.7, 0.3])
-    np.testing.assert_allclose(p[3], prior)  # no votes: what was known before
-    noisy = (1 - fitting.NOISE) * points + fitting.NOISE / 8
-    by_hand = prior * np.prod(noisy ** votes[1], axis=1)
-    np.testing.assert_allclose(p[1], by_hand / by_hand.sum(), rtol=1e-6)
-
-
 def test_evidence_that_is_fitted_predicts_the_votes(fitted):
     assert fitted.faces == 475  # those without votes for an emotion are left out
     assert fitted.evidence.labels == BASIC
     assert fitted.evidence.weight.shape == (24, 36)
     assert len(fitted.evidence.reference) == 285
     votes = voted(None, {"seed": "2", "n": "300"}).votes["ferplus"][:, :8]
-    target = fitting.votes_posterior(votes[votes.sum(1) >= fitting.LEAST_VOTES])
+    target = votes_posterior(votes[votes.sum(1) >= fitting.LEAST_VOTES])
     blind = -(target * np.log(target.mean(0))).sum(1).mean()  # who knows only how often each is the answer
     assert fitted.entropy < fitted.loss < fitted.entropy + 0.7 * (blind - fitted.entropy)
 

@@ -671,10 +671,17 @@ def test_load(tmp_path: Path) -> None:
     assert load(path, basics=False) == words(RAGE, name="things", source="S")
     assert load(path).names == load(str(path)).names == (*BASIC, "rage")
     assert load([AWE]) == Vocabulary([AWE])
+    assert load(iter([AWE]), basics=False) == words(AWE)
     assert load(AWE, basics=False) == words(AWE)  # type: ignore[arg-type]
     assert load(words(AWE)) == words(AWE)
     assert load("du2014").names[:8] == BASIC
     assert load("du2014")["contempt"].point == Emotion("contempt").point
+
+
+def test_a_path_with_an_equals_sign(tmp_path: Path) -> None:
+    path = tmp_path / "a=b.toml"
+    define(AWE, path)
+    assert load(str(path), basics=False) == words(AWE)
 
 
 def test_definitions_on_the_spot() -> None:
@@ -879,6 +886,21 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "a.toml").mkdir()
     with pytest.raises(ArgumentError, match="cannot be read: Is a directory"):
         define(AWE, tmp_path / "a.toml")
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.toml"
+    define(AWE, path)
+    before = path.read_bytes()
+
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    for change in (lambda: define(RAGE, path), lambda: forget("awe", path)):
+        with pytest.raises(ArgumentError, match=r"emotions='.*' cannot be written: No space left on device"):
+            change()
+    assert path.read_bytes() == before
 
 
 def test_two_processes_lose_nothing(tmp_path: Path) -> None:

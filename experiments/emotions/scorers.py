@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from pyfer.blends import PAIRS
 from pyfer.emotions import BASIC, Emotion
-from pyfer.evidence import Evidence, composition, features, grid
+from pyfer.evidence import NOISE, Evidence, composition, features, grid, votes_posterior
 from pyfer.posterior import Posterior
-from pyfer.training.evidence import LEAST_VOTES, NOISE, votes_posterior
+from pyfer.training.evidence import LEAST_VOTES
 from pyfer.vocabulary import Vocabulary
 
 Floats = NDArray[np.float64]

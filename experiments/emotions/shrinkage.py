@@ -40,7 +40,7 @@ from pyfer.models import Model
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-SPREADS = (0.02, 0.05, 0.1, 0.2, 0.4)
+SPREADS = (0.02, 0.03, 0.05, 0.1, 0.2, 0.4)
 SHOTS = (1, 2, 5, 10)
 POWERS = (1.0, 0.5, 0.2)
 ROUNDS = {5: 200, 0: 60}

@@ -45,8 +45,8 @@ PublicTest faces with 8 or more of 10 votes for one emotion, drawn with replacem
 than 0.5 % look like one and the same mixture, 0.8 % at worst."""
 LEAST_STRENGTH = 0.25
 """Least `Mixture.strength`. In FER+ PublicTest it is about the share of a mixture's faces with two or more
-votes for each of its emotions, 0.4 to 0.7 for what the shipped model finds there. Another network found anger
-with fear in 60 faces, of which 17 % had the votes; their strength was 0.16."""
+votes for each of its emotions: 0.4 to 0.7 in all six that one network found. Another found anger with fear in
+58 faces, of which 17 % had such votes; their strength was 0.16."""
 EVEN = 0.55
 """Up to this weight of the larger of two emotions a name mentions both alike. A convention, with regard to
 weights that are drawn towards even ones."""

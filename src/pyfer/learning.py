@@ -24,7 +24,7 @@ from pyfer.evidence import Evidence, composition
 
 Floats = NDArray[np.float64]
 
-SPREAD = 0.1
+SPREAD = 0.03
 """Deviation of the prior around a definition, in weights (Euclidean). Fitted, see experiments/emotions."""
 _EDGE = (0.2, 0.35, 0.5, 0.65, 0.8)
 _STEPS = (0.1, 0.2, 0.35)  # from a definition towards each corner

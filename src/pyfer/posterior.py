@@ -187,7 +187,8 @@ class Posterior:
         """Return which grid mixtures belong to "none of these"."""
         apart = np.abs(self._grid[:, None] - self.points[None]).sum(2).min(1) > NEAR + 1e-9
         if "neutral" in self.basics:
-            apart &= self._grid[:, self.basics.index("neutral")] == 0
+            neutral = self._grid[:, self.basics.index("neutral")]
+            apart &= (neutral == 0) | (neutral == 1)  # a neutral face itself may well be none of these
         return np.flatnonzero(apart)
 
     def _prior_shift(self, prior: Floats | None) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,15 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pyfer.emotions import NONE, UNCERTAIN, percent
+from pyfer.emotions import BASIC, NONE, UNCERTAIN, percent
 
 if TYPE_CHECKING:
-    from pyfer.benchmark import Report
+    from pyfer.benchmark import Curve, Report
     from pyfer.benchmark import Table as BlendTable
+    from pyfer.blends import Interval
     from pyfer.discovery import Discovery
     from pyfer.evaluation import Scores
     from pyfer.models import OnDone
-    from pyfer.posterior import Explanation
+    from pyfer.posterior import Explanation, Posterior
     from pyfer.results import Face, Result
 
 out = Console(markup=False, emoji=False, highlight=False)
@@ -219,49 +221,59 @@ def bar(share: float, width: int = _BAR) -> Text:
     return Text.assemble((ink[0] * full, "green"), (ink[1] * (width - full), "dim"))
 
 
+def show_left_out(posterior: Posterior) -> None:
+    """Say on standard error which new emotions the labels in use cannot make."""
+    if names := [shown(name) for name in posterior.left_out if name not in BASIC]:
+        told = ", ".join(posterior.basics)
+        line = f"left out, as only {told} can be told apart here: {', '.join(names)}"
+        err.print(Text(line, "yellow"), soft_wrap=True)
+
+
 def show_explanations(result: Result, explanations: Sequence[Explanation]) -> None:
     """Print for each face what its answer is made of: basics, mixture, the score's parts, the rivals."""
     for face, found in zip(result, explanations, strict=True):
-        answer = face.emotion if face.emotion == found.emotion else f"{face.emotion}, best {found.emotion}"
         name = shown(result.inputs[face.source].name)
-        out.print(Text.assemble((f"\n{name}: ", "dim"), (_percent(answer, found.posterior), "bold")))
+        answer = Text.assemble((f"\n{name}: ", "dim"), (_percent(found.emotion, found.posterior), "bold"))
+        out.print(answer.append(_doubt(face, result.threshold), "yellow"), soft_wrap=True)
         for basic, p in sorted(face.basic.items(), key=lambda item: -item[1]):
-            if p >= 0.01 or found.mixture.get(basic, 0) >= 0.05:
-                share = found.mixture.get(basic, 0.0)
-                out.print(
-                    Text.assemble(f"  {basic:<10}", bar(p), f" {p:4.0%}", (f"   mixture {share:.0%}", "dim"))
-                )
-        parts = ", ".join(
-            f"{part.basic} {part.alone:+.1f}"
-            + (f" ({part.together:+.1f} in company)" if part.together else "")
-            for part in found.parts[:4]
-        )
-        rivals = ", ".join(_percent(rival, p) for rival, p in found.rivals.items())
-        out.print(Text(f"  score of {found.emotion}: {parts}"), soft_wrap=True)
-        out.print(
-            Text(f"  distance to its point: {found.distance:.2f} (0..1)   rivals: {rivals}"), soft_wrap=True
-        )
+            mixed = found.mixture.get(basic, 0.0)
+            if p >= 0.01 or mixed >= 0.05:
+                parts = (bar(p), f" {percent(p):>4}", (f"   mixture {percent(mixed)}", "dim"))
+                out.print(Text.assemble(f"  {basic:<10}", *parts))
+        out.print(Text(f"  evidence (nats): {_evidence(found)}"), soft_wrap=True)
+        rivals = ", ".join(_percent(rival, p) for rival, p in found.rivals.items() if p >= 0.005)
+        tail = f"   rivals: {rivals}" if rivals else ""
+        out.print(Text(f"  distance to its point: {found.distance:.2f} (0..1){tail}"), soft_wrap=True)
+
+
+def _doubt(face: Face, threshold: float) -> str:
+    """Return why a face is uncertain, if it is."""
+    if face.emotion != UNCERTAIN:
+        return ""
+    best, p = next(iter(face.emotions.items()))
+    why = f"{_percent(NONE, p)} is more probable" if best == NONE else f"below the threshold {threshold:g}"
+    return f"  uncertain: {why}"
+
+
+def _evidence(found: Explanation) -> str:
+    """Return the largest parts of a score, and what speaks for them together."""
+    parts = [f"{part.basic} {part.alone:+.1f}" for part in found.parts[:4]]
+    if rest := found.parts[4:]:
+        parts.append(f"others {sum(part.alone for part in rest):+.1f}")
+    if len(found.parts) > 1:
+        parts.append(f"their company {sum(part.together for part in found.parts):+.1f}")
+    return ", ".join(parts)
 
 
 def show_benchmark(report: Report) -> None:
     """Print the tables of `pyfer.benchmark`."""
-    held = "no blend in its training" if report.held_out else "TRAINED ON BLENDS: not a zero-shot result"
+    held = "no blend in its training" if report.held_out else "it may have trained on blends: NOT zero-shot"
     _blend_table(f"zero-shot protocol, all blends ({held})", report.zero_shot)
     _blend_table("the same, four votes or more on both sides", report.zero_shot_strict)
     _blend_table("product protocol, blends of PrivateTest", report.product)
     _blend_table("the same, four votes or more on both sides", report.product_strict)
-    table = Table(
-        box=None,
-        header_style="bold",
-        title="\nexamples: accuracy, equally likely pairs",
-        title_justify="left",
-    )
-    for title in ("ways", "examples", "formula", "formula + examples", "difference", "examples alone"):
-        table.add_column(title, justify="right")
-    for c in report.curves:
-        figures = (c.formula, c.refined, c.gain, c.examples)
-        table.add_row(str(c.ways), str(c.shots), *(str(f.scaled(100)) for f in figures))
-    out.print(table)
+    for ways in dict.fromkeys(curve.ways for curve in report.curves):
+        _curve_table(ways, [curve for curve in report.curves if curve.ways == ways])
     r = report.reliability
     answered = ", ".join(f"{share:.0%}: {accuracy:.1%}" for share, accuracy in r.answered.items())
     lines = (
@@ -273,27 +285,50 @@ def show_benchmark(report: Report) -> None:
     out.print("\n" + "\n".join(lines), soft_wrap=True)
 
 
-def _blend_table(title: str, found: BlendTable) -> None:
-    ours, mean = found.ours, found.mean_rule
-    title = f"\n{title}: {ours.n} blends, {ours.singles} single emotions"
-    table = Table(box=None, header_style="bold", title=title, title_justify="left")
-    for column in ("", "top pair %", "macro-F1 (11)", "AUROC"):
+def _table(title: str, *columns: str) -> Table:
+    """Print a title, which may be wider than the table, and return the table that stands below it."""
+    out.print(f"\n{title}", style="italic", soft_wrap=True)
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    for column in columns:
         table.add_column(column, justify="left" if not column else "right")
-    for name, row in (("pyFER", ours), ("mean rule", mean), ("difference", found.gain)):
-        table.add_row(name, str(row.top_pair.scaled(100)), str(row.macro_f1.scaled(100)), f"{row.auroc:.3f}")
+    return table
+
+
+def _interval(value: Interval, digits: int = 1) -> str:
+    """Return an interval for people; what rounds to zero has no sign."""
+    return re.sub(r"-(0\.0+)(?![0-9])", r"\1", format(value, f".{digits}f"))
+
+
+def _blend_table(title: str, found: BlendTable) -> None:
+    ours, gain = found.ours, found.gain
+    table = _table(
+        f"{title}: {ours.n} blends, {ours.singles} single emotions",
+        *("", "top pair %", "macro-F1 (11)", "AUROC"),
+    )
+    for name, row in (("pyFER", ours), ("mean rule", found.mean_rule), ("difference", gain)):
+        shares = (_interval(share.scaled(100)) for share in (row.top_pair, row.macro_f1))
+        table.add_row(name, *shares, _interval(row.auroc, 3))
+    out.print(table)
+
+
+def _curve_table(ways: int, curves: Sequence[Curve]) -> None:
+    table = _table(
+        f"learning from examples: accuracy in %, {ways} equally likely pairs",
+        *("faces", "formula", "formula + faces", "difference", "faces alone"),
+    )
+    for c in curves:
+        figures = (c.formula, c.refined, c.gain, c.examples)
+        table.add_row(str(c.shots), *(_interval(figure.scaled(100)) for figure in figures))
     out.print(table)
 
 
 def show_discovery(found: Discovery) -> None:
-    """Print the recurring mixtures, largest first, or that there are none."""
-    out.print(
-        f"{found.faces} faces, of which about {found.unexplained:.0%} are explained by no known emotion",
-        soft_wrap=True,
-    )
+    """Print the recurring mixtures, largest first, or why there are none."""
+    faces = "1 face" if found.faces == 1 else f"{found.faces or 'no'} faces"
+    share = f", of which about {found.unexplained:.0%} show what no known emotion explains"
+    out.print(faces + (share if found.faces and (found.found or found.unexplained) else ""), soft_wrap=True)
     if not found.found:
-        out.print("no recurring mixture found")
+        out.print(f"nothing found: {found.reason}", soft_wrap=True)
     for one in found.found:
-        out.print(
-            Text.assemble((one.name, "bold"), f"  {one.formula}, n = {one.count} ({one.share:.1%})"),
-            soft_wrap=True,
-        )
+        what = f"  {one.formula}, {one.count} faces, about {percent(min(one.share, 1))}"
+        out.print(Text.assemble((one.name, "bold"), what), soft_wrap=True)

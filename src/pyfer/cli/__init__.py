@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command(epilog=recognition.PREDICT_EXAMPLES)(recognition.predict)
 app.command(epilog=training.TRAIN_EXAMPLE)(training.train)
 app.command(epilog=training.EVALUATE_EXAMPLE)(training.evaluate)
+emotions.app.command("learn", epilog=studies.LEARN_EXAMPLE)(studies.learn)
 emotions.app.command("discover", epilog=studies.DISCOVER_EXAMPLE)(studies.discover)
 emotions.app.command("fit", epilog=studies.FIT_EXAMPLE)(studies.fit)
 emotions.app.command("benchmark", epilog=studies.BENCHMARK_EXAMPLE)(studies.benchmark)

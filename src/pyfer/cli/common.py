@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pyfer.emotions import Emotion
+    from pyfer.models import Model
+    from pyfer.posterior import Posterior
+    from pyfer.vocabulary import Vocabulary
+
 
 def model_names(incomplete: str) -> list[str]:
     """Return the installed models whose name begins so: what the shell offers to complete."""
@@ -32,6 +37,10 @@ HeadOption = Annotated[str | None, typer.Option(help="Which of the model's sets 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 DataArgument = Annotated[str, typer.Argument(help="READER:PATH?OPTION=VALUE&..., see 'pyfer data list'.")]
 
+FileOption = Annotated[
+    Path | None, typer.Option("--file", "-f", help="Definition file (default: your own, 'mine').")
+]
+NameArgument = Annotated[str, typer.Argument(help="Name of the emotion.")]
 CropsOption = Annotated[bool, typer.Option("--crops", help="Each picture is one face already.")]
 
 
@@ -52,6 +61,71 @@ EmotionsOption = Annotated[
         autocompletion=catalogue_names,
     ),
 ]
+
+
+CLOSE = 0.8
+"""Overlap from which two emotions are hard to tell apart: 40 of 100 faces are taken for the other."""
+
+
+def posterior_of(vocabulary: Vocabulary, model: Model | str | None) -> Posterior:
+    """Return what reads these emotions with a model."""
+    from pyfer.pipeline import Pipeline, Reading
+
+    posterior = Pipeline(model, reading=Reading(emotions=vocabulary)).posterior
+    assert posterior is not None
+    return posterior
+
+
+def rivals(name: str, vocabulary: Vocabulary, model: Model | str | None) -> dict[str, float]:
+    """Return the emotions that one of them is hard to tell from -> overlap, the largest first."""
+    posterior = posterior_of(vocabulary, model)
+    names = posterior.vocabulary.names
+    if name not in names:
+        return {}
+    row = dict(zip(names, posterior.overlap()[names.index(name)].tolist(), strict=True))
+    close = {other: value for other, value in row.items() if value >= CLOSE and other != name}
+    return dict(sorted(close.items(), key=lambda item: -item[1]))
+
+
+def warn_of_rivals(emotion: Emotion, path: Path, model: Model | str | None = None) -> None:
+    """Say which basic emotions, and which of the same file, a new one is hard to tell from."""
+    from rich.text import Text
+
+    from pyfer.terminal import err, shown
+    from pyfer.vocabulary import load
+
+    for name, value in rivals(emotion.name, load(path), model).items():
+        line = f"hard to tell from {shown(name)} in faces (overlap {value:.2f})"
+        err.print(Text(line, "yellow"), soft_wrap=True)
+
+
+def check_folder(option: str, path: Path, what: str, older: Set[str] | None) -> None:
+    """Refuse, before any work, to replace a folder that has more in it than an older result.
+
+    Parameters
+    ----------
+    option : str
+        The option's name, for the message.
+    path : Path
+        The folder to write.
+    what : str
+        What it will be, for the message: ``a model``.
+    older : set of str or None
+        Names of the files of an older result, if that is what is there.
+
+    Raises
+    ------
+    ArgumentError
+        The path is a file, or a folder with anything else in it.
+    """
+    if path.exists() and not path.is_dir():
+        raise ArgumentError(f"{option}={str(path)!r} is a file; name a folder")
+    there = {each.name for each in path.iterdir()} if path.is_dir() else set()
+    if foreign := sorted(there - (older or set())):
+        raise ArgumentError(
+            f"{option}={str(path)!r} is a folder with other things in it ({', '.join(foreign[:3])}"
+            f"{', ...' if len(foreign) > 3 else ''}); only {what} is replaced, so name another folder"
+        )
 
 
 def real(names: Sequence[str | Path]) -> set[str]:

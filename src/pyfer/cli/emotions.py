@@ -1,4 +1,4 @@
-"""The commands ``pyfer emotions ...`` on definitions: list, show, check, compare, define, learn, forget."""
+"""The commands ``pyfer emotions ...`` on definitions: list, show, check, compare, define, forget."""
 
 from __future__ import annotations
 
@@ -12,20 +12,25 @@ from rich.text import Text
 
 from pyfer import terminal
 from pyfer.cli.common import (
-    CropsOption,
+    CLOSE,
+    FileOption,
     JsonOption,
     ModelOption,
+    NameArgument,
     catalogue_names,
     check_picture,
+    posterior_of,
+    rivals,
+    warn_of_rivals,
     write_picture,
 )
-from pyfer.errors import ArgumentError
-from pyfer.terminal import err, out, shown
+from pyfer.errors import ArgumentError, did_you_mean
+from pyfer.terminal import out, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyfer.emotions import Emotion
-    from pyfer.posterior import Posterior
-    from pyfer.results import Result
     from pyfer.vocabulary import Vocabulary
 
 app = typer.Typer(
@@ -33,17 +38,17 @@ app = typer.Typer(
     help="New emotions as combinations of basic ones: catalogues, definitions, learning, discovery.",
 )
 
-_CLOSE = 0.8  # overlap from which two definitions are hard to tell apart: 40 of 100 faces go astray
-
-FileOption = Annotated[
-    Path | None, typer.Option("--file", "-f", help="Definition file (default: your own, 'mine').")
-]
-NameArgument = Annotated[str, typer.Argument(help="Name of the emotion.")]
-
+_BASIC = "basic"  # where an emotion is from that is in no catalogue
+_MOST = 20  # pairs that a comparison prints
 
 CatalogueArgument = Annotated[
     str | None,
     typer.Argument(help="Catalogue, file or definition (default: all).", autocompletion=catalogue_names),
+]
+
+InOption = Annotated[
+    str | None,
+    typer.Option("--in", help="Catalogue or file (default: all).", autocompletion=catalogue_names),
 ]
 
 
@@ -68,16 +73,28 @@ def emotions_list(catalogue: CatalogueArgument = None, as_json: JsonOption = Fal
         table.add_column(title, justify="right" if title in ("emotions", "validated") else "left")
     for name, vocabulary in found.items():
         validated = sum(emotion.validated for emotion in vocabulary)
-        refused = f" (+{len(vocabulary.refused)} not expressible)" if vocabulary.refused else ""
+        refused = f"; {len(vocabulary.refused)} more are not expressible" if vocabulary.refused else ""
         source = shown(vocabulary.source) or ("your own" if name == MINE else "")
         table.add_row(name, str(len(vocabulary)), str(validated), source + refused)
     out.print(table)
-    out.print("\nUse one:  pyfer predict photo.jpg --emotions du2014", style="dim")
+    out.print("\nUse one:  pyfer predict photo.jpg --emotions du2014", style="dim", soft_wrap=True)
 
 
 def _tree(vocabulary: Vocabulary) -> list[dict[str, object]]:
+    from pyfer.emotions import BASIC
+
     return [
-        {"name": e.name, "weights": e.weights, "formula": e.formula, "validated": e.validated}
+        {
+            "name": e.name,
+            "aliases": list(e.aliases),
+            "formula": e.formula,
+            "weights": e.weights,
+            "against": {basic: weight for basic, weight in zip(BASIC, e.against, strict=True) if weight},
+            "examples": e.examples.count if e.examples else 0,
+            "source": e.source,
+            "note": e.note,
+            "validated": e.validated,
+        }
         for e in vocabulary
     ]
 
@@ -89,7 +106,7 @@ def _show_vocabulary(vocabulary: Vocabulary, as_json: bool) -> None:
         print(json.dumps(_tree(vocabulary), indent=1))
         return
     table = Table(box=None, header_style="bold")
-    for title in ("emotion", "is", "validated on faces"):
+    for title in ("emotion", "is", "validated\non faces"):
         table.add_column(title, overflow="fold")
     for emotion in vocabulary:
         name = Text.assemble(shown(emotion.name), (_aliases(emotion), "dim"))
@@ -99,7 +116,8 @@ def _show_vocabulary(vocabulary: Vocabulary, as_json: bool) -> None:
     for refused in vocabulary.refused.values():
         by_reason.setdefault(refused.reason, []).append(refused.name)
     for reason, names in by_reason.items():
-        out.print(Text(f"not expressible: {', '.join(names)}: {reason}", "dim"), soft_wrap=True)
+        line = f"not expressible: {', '.join(map(shown, names))} ({shown(reason)})"
+        out.print(Text(line, "dim"), soft_wrap=True)
 
 
 def _aliases(emotion: Emotion) -> str:
@@ -107,86 +125,107 @@ def _aliases(emotion: Emotion) -> str:
 
 
 @app.command("show", epilog="Example:  pyfer emotions show awe --in plutchik")
-def emotions_show(
-    name: NameArgument,
-    where: Annotated[
-        str | None,
-        typer.Option("--in", help="Catalogue or file (default: all).", autocompletion=catalogue_names),
-    ] = None,
-) -> None:
+def emotions_show(name: NameArgument, where: InOption = None, model: ModelOption = None) -> None:
     """Show what an emotion is made of, where that is from, and what a face of it is hard to tell from."""
-    from pyfer.vocabulary import MINE, catalogues, load, mine
+    from pyfer.models import Model
 
-    places = [where] if where else [*([MINE] if mine().exists() else []), *catalogues()]
-    found = [(place, vocabulary) for place in places if name in (vocabulary := load(place, basics=False))]
-    for place in places:
-        vocabulary = load(place, basics=False)
-        reasons = {one.name.lower(): one for one in vocabulary.refused.values()}
-        if not found and name.lower() in reasons:
-            raise ArgumentError(f"emotion={name!r} of {place}: {reasons[name.lower()].reason}")
-    if not found:
-        whole = {known for place in places for known in load(place, basics=False).names}
-        from pyfer.errors import did_you_mean
-
-        raise ArgumentError(f"emotion={name!r} is in none of {', '.join(places)}{did_you_mean(name, whole)}")
-    for place, vocabulary in found:
+    found = _found(name, where)
+    loaded = Model(model)
+    for place, vocabulary in found.items():
         emotion = vocabulary[name]
         out.print(Text.assemble((emotion.name, "bold"), (_aliases(emotion), "dim"), f"  [{place}]"))
         _show_bars(emotion)
         for title in ("formula", "source", "note"):
             if text := getattr(emotion, title):
                 out.print(Text.assemble((f"  {title}: ", "dim"), shown(text)), soft_wrap=True)
-        out.print(Text(f"  validated on faces: {'yes' if emotion.validated else 'no'}", "dim"))
-        if emotion.examples is not None:
-            out.print(
-                Text(f"  learned from {emotion.examples.count} faces by {emotion.examples.model}", "dim")
-            )
+        if place != _BASIC:
+            out.print(Text(f"  validated on faces: {'yes' if emotion.validated else 'no'}", "dim"))
+        if one := emotion.examples:
+            faces = "1 face" if one.count == 1 else f"{one.count} faces"
+            out.print(Text(f"  learned from {faces} read by the model {shown(one.model)}", "dim"))
+        close = rivals(emotion.name, _with_basics(vocabulary), loaded)
+        if close:
+            listed = ", ".join(f"{shown(other)} ({value:.2f})" for other, value in close.items())
+            out.print(Text(f"  hard to tell from: {listed}", "yellow"), soft_wrap=True)
+
+
+def _with_basics(vocabulary: Vocabulary) -> Vocabulary:
+    """Return the emotions of a catalogue beside all the basic ones, as in use."""
+    from pyfer.vocabulary import Vocabulary
+
+    return Vocabulary(vocabulary)
+
+
+def _places(where: str | None) -> dict[str, Vocabulary]:
+    """Return the catalogues that are searched, the user's own first."""
+    from pyfer.vocabulary import MINE, catalogues, load, mine
+
+    names = [where] if where else [*([MINE] if mine().exists() else []), *catalogues()]
+    return {name: load(name, basics=False) for name in names}
+
+
+def _found(name: str, where: str | None) -> dict[str, Vocabulary]:
+    """Return where an emotion is defined; a basic one that is in no catalogue is known all the same."""
+    from pyfer.emotions import basic_of
+    from pyfer.vocabulary import load
+
+    places = _places(where)
+    found = {place: vocabulary for place, vocabulary in places.items() if name in vocabulary}
+    if not found and basic_of(name) and where is None:
+        return {_BASIC: load(())}
+    if not found:
+        raise _unknown(name, places)
+    return found
+
+
+def _unknown(name: str, places: Mapping[str, Vocabulary]) -> ArgumentError:
+    """Return why an emotion is not there: it cannot be expressed, or nobody has defined it."""
+    from pyfer.emotions import BASIC, name_key
+
+    for place, vocabulary in places.items():
+        for one in vocabulary.refused.values():
+            if name_key(one.name) == name_key(name):
+                return ArgumentError(f"emotion={name!r} of {place} cannot be expressed: {one.reason}")
+    known = {*BASIC, *(key for vocabulary in places.values() for key in vocabulary.known)}
+    where = f"none of {', '.join(places)}" if len(places) > 1 else f"not in {', '.join(places)}"
+    verb = "is in" if len(places) > 1 else "is"
+    return ArgumentError(f"emotion={name!r} {verb} {where}{did_you_mean(name_key(name), known)}")
 
 
 def _show_bars(emotion: Emotion) -> None:
+    from pyfer.emotions import BASIC
+
     for basic, weight in emotion.weights.items():
         out.print(Text.assemble(f"  {basic:<10}", terminal.bar(weight), f" {weight:.2f}"))
-    for basic, weight in zip(_basics(), emotion.against, strict=True):
+    for basic, weight in zip(BASIC, emotion.against, strict=True):
         if weight:
             out.print(Text(f"  without {basic} ({weight:.2f})", "dim"))
 
 
-def _basics() -> tuple[str, ...]:
-    from pyfer.emotions import BASIC
-
-    return BASIC
-
-
-@app.command("check", epilog="Example:  pyfer emotions check mine.toml")
+@app.command("check", epilog="Examples:  pyfer emotions check mine.toml   |   pyfer emotions check mine")
 def emotions_check(
-    file: Annotated[Path, typer.Argument(help="Definition file.")], model: ModelOption = None
+    file: Annotated[
+        str, typer.Argument(help="Definition file, or a catalogue.", autocompletion=catalogue_names)
+    ],
+    model: ModelOption = None,
 ) -> None:
     """Check a definition file whole, and say which of its emotions a model can hardly tell apart."""
     import numpy as np
 
-    from pyfer.vocabulary import load
+    from pyfer.vocabulary import MINE, catalogues, load
 
-    vocabulary = load(file, basics=True)
-    posterior = _posterior(vocabulary, model)
-    overlap = posterior.overlap()
-    names = posterior.vocabulary.names
-    new = [k for k, name in enumerate(names) if name not in _basics()]
-    out.print(f"{file}: {len(new)} emotions, all well defined", soft_wrap=True)
-    for name in posterior.left_out:
-        out.print(Text(f"  {name}: this model cannot tell its components, it will be left out", "yellow"))
-    close = [
-        (float(overlap[i, j]), names[i], names[j]) for i, j in np.argwhere(np.triu(overlap, 1) >= _CLOSE)
-    ]
+    vocabulary = load(file if file in (MINE, *catalogues()) else Path(file), basics=False)
+    if not len(vocabulary):
+        raise ArgumentError(f"file={file!r} defines no emotion")
+    posterior = posterior_of(_with_basics(vocabulary), model)
+    count = "1 emotion" if len(vocabulary) == 1 else f"{len(vocabulary)} emotions"
+    out.print(f"{shown(file)}: {count}, well defined", soft_wrap=True)
+    terminal.show_left_out(posterior)
+    overlap, names = posterior.overlap(), posterior.vocabulary.names
+    close = [(float(overlap[i, j]), names[i], names[j]) for i, j in np.argwhere(np.triu(overlap, 1) >= CLOSE)]
     for value, one, other in sorted(close, reverse=True):
-        out.print(Text(f"  {one} and {other} are hard to tell apart (overlap {value:.2f})", "yellow"))
-
-
-def _posterior(vocabulary: Vocabulary, model: str | None) -> Posterior:
-    from pyfer.pipeline import Pipeline, Reading
-
-    posterior = Pipeline(model, reading=Reading(emotions=vocabulary)).posterior
-    assert posterior is not None
-    return posterior
+        line = f"  {one} and {other} are hard to tell apart (overlap {value:.2f})"
+        out.print(Text(line, "yellow"), soft_wrap=True)
 
 
 @app.command(
@@ -194,11 +233,11 @@ def _posterior(vocabulary: Vocabulary, model: str | None) -> Posterior:
     epilog="Examples:  pyfer emotions compare hatred appalled   |   pyfer emotions compare du2014 -o it.png",
 )
 def emotions_compare(
-    names: Annotated[list[str], typer.Argument(help="Two or more emotions, or one catalogue or file.")],
-    where: Annotated[
-        str | None,
-        typer.Option("--in", help="Catalogue or file they are in.", autocompletion=catalogue_names),
-    ] = None,
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Two or more emotions or definitions ('awe = fear + joy'), or one catalogue."),
+    ],
+    where: InOption = None,
     model: ModelOption = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write a chart here.")] = None,
 ) -> None:
@@ -207,48 +246,59 @@ def emotions_compare(
 
     if output is not None:
         check_picture("output", output)
-    vocabulary = _chosen(names, where)
-    posterior = _posterior(vocabulary, model)
+    posterior = posterior_of(_chosen(names, where), model)
+    terminal.show_left_out(posterior)
     overlap, used = posterior.overlap(), posterior.vocabulary.names
+    if len(used) < 2:
+        raise ArgumentError(f"names={names}: of these the model can only tell {used[0]}; name two or more")
+    couples = zip(*np.triu_indices(len(used), 1), strict=True)
+    pairs = sorted(((float(overlap[i, j]), i, j) for i, j in couples), reverse=True)
+    for value, i, j in pairs[:_MOST]:
+        line = Text.assemble((f"{value:.2f} ", "bold"), terminal.bar(value), f"  {used[i]} / {used[j]}")
+        out.print(line.append("  hard to tell apart" if value >= CLOSE else "", "yellow"), soft_wrap=True)
+    if len(pairs) > _MOST:
+        out.print(f"(the {_MOST} closest of {len(pairs)} pairs)", style="dim")
     if output is not None:
         from pyfer.maps import separability_chart
 
         write_picture("output", output, separability_chart(used, overlap))
         out.print(f"chart: {output}", soft_wrap=True)
-    pairs = sorted(
-        ((float(overlap[i, j]), i, j) for i, j in zip(*np.triu_indices(len(used), 1), strict=True))
-    )
-    for value, i, j in reversed(pairs[-20:]):
-        verdict = ("hard to tell apart", "yellow") if value >= _CLOSE else ("", "")
-        out.print(
-            Text.assemble(f"{used[i]} / {used[j]}: overlap ", (f"{value:.2f}", "bold"), "  ", verdict),
-            soft_wrap=True,
-        )
-    if len(pairs) > 20:
-        out.print(f"(the 20 closest of {len(pairs)} pairs)", style="dim")
 
 
 def _chosen(names: list[str], where: str | None) -> Vocabulary:
     """Return the vocabulary of the emotions named, or of one catalogue."""
-    from pyfer.vocabulary import MINE, Vocabulary, catalogues, load, mine
+    from pyfer.emotions import Emotion
+    from pyfer.vocabulary import Vocabulary, load
 
-    if len(names) == 1:
-        return load(names[0], basics=False)
-    known: dict[str, Emotion] = {}
-    for place in [where] if where else [*([MINE] if mine().exists() else []), *catalogues()]:
-        for name, emotion in load(place, basics=False).known.items():
-            known.setdefault(name, emotion)
-    everything = {**load([]).known, **known}
-    lookup = {name.lower(): emotion for name, emotion in everything.items()}
-    from pyfer.errors import did_you_mean
+    places = _places(where)
+    everything: dict[str, Emotion] = dict(load(()).known)
+    for vocabulary in places.values():
+        everything = {**vocabulary.known, **everything}
+    if len(names) == 1 and _named(names[0], everything) is None and "=" not in names[0]:
+        chosen = load(names[0], basics=False)
+    else:
+        emotions = []
+        for name in names:
+            if "=" in name:
+                title, _, formula = name.partition("=")
+                emotions.append(Emotion(title.strip(), formula.strip(), known=everything))
+            elif (emotion := _named(name, everything)) is not None:
+                emotions.append(emotion)
+            else:
+                raise _unknown(name, places)
+        chosen = Vocabulary(emotions, basics=False)
+    if len(chosen) < 2:
+        raise ArgumentError(f"names={names}: name two or more different emotions, or a catalogue of several")
+    return chosen
 
-    for name in names:
-        if name.lower() not in lookup:
-            raise ArgumentError(f"emotion={name!r} is not known{did_you_mean(name.lower(), lookup)}")
-    return Vocabulary([lookup[name.lower()] for name in names], basics=False)
+
+def _named(name: str, known: Mapping[str, Emotion]) -> Emotion | None:
+    from pyfer.emotions import basic_of, name_key
+
+    return known.get(basic_of(name) or name_key(name))
 
 
-# --- defining and learning -------------------------------------------------------------------------------
+# --- defining --------------------------------------------------------------------------------------------
 
 
 @app.command(
@@ -273,87 +323,12 @@ def emotions_define(
     path = file or mine()
     known = load(path, basics=False).known if path.exists() else {}
     emotion = Emotion(name, formula, tuple(alias or ()), source, note, known=known)
-    define(emotion, path, replace=replace)
+    try:
+        define(emotion, path, replace=replace)
+    except ArgumentError as error:
+        raise ArgumentError(str(error).replace("(replace=True)", "(--replace)")) from error
     out.print(f"{emotion.name} = {formula_of(emotion.point, emotion.against)}  ({path})", soft_wrap=True)
-    _warn_of_rivals(emotion)
-
-
-def _warn_of_rivals(emotion: Emotion) -> None:
-    """Say which basic emotion a new one is hard to tell from."""
-    from pyfer.vocabulary import Vocabulary
-
-    posterior = _posterior(Vocabulary([emotion]), None)
-    overlap = posterior.overlap()[-1][:-1]
-    for name, value in zip(posterior.vocabulary.names, overlap.tolist(), strict=False):
-        if value >= _CLOSE:
-            err.print(Text(f"hard to tell from {name} in faces (overlap {value:.2f})", "yellow"))
-
-
-@app.command(
-    "learn", epilog="Example:  pyfer emotions learn awe photos/awe/*.jpg --formula 'fear + surprise'"
-)
-def emotions_learn(
-    name: NameArgument,
-    faces: Annotated[list[str], typer.Argument(help="Pictures or folders; the largest face of each counts.")],
-    formula: Annotated[str, typer.Option(help="What it is thought to be made of; examples refine it.")] = "",
-    crops: CropsOption = False,
-    model: ModelOption = None,
-    file: FileOption = None,
-) -> None:
-    """Learn an emotion from examples, with or without a formula; learned again, it is learned anew."""
-    from pyfer.emotions import Emotion, Examples, formula_of
-    from pyfer.learning import learned_point
-    from pyfer.models import Model
-    from pyfer.pipeline import Pipeline, Reading
-    from pyfer.sources import expand
-    from pyfer.vocabulary import define, load, mine
-
-    path = file or mine()
-    known = load(path, basics=False).known if path.exists() else {}
-    formula = formula or _formula_of_before(name, known)
-    prior = Emotion(name, formula, known=known) if formula else None
-    pictures = expand(faces)
-    loaded = Model(model)
-    pipeline = Pipeline(loaded, reading=Reading(emotions=()), largest=True)
-    with terminal.progress("examples", len(pictures), quiet=len(pictures) < 2) as on_done:
-        result = pipeline.predict(pictures, crops=crops, on_done=on_done)
-    _refuse_pictures_without_faces(result)
-    assert pipeline.posterior is not None
-    assert result.evidence is not None
-    point = learned_point(pipeline.posterior.evidence, result.evidence, prior.point if prior else None)
-    learned = Examples(len(result), point, loaded.name, loaded.spec.sha256)
-    emotion = Emotion(name, formula, examples=learned, known=known)
-    define(emotion, path, replace=True)
-    before = f" (the formula alone: {formula_of(prior.point)})" if prior else ""
-    out.print(
-        f"{emotion.name} = {formula_of(emotion.point)}, from {len(result)} faces{before}  ({path})",
-        soft_wrap=True,
-    )
-    _warn_of_rivals(emotion)
-
-
-def _formula_of_before(name: str, known: object) -> str:
-    """Return the formula an emotion was defined by, so that learning keeps it."""
-    from collections.abc import Mapping
-
-    assert isinstance(known, Mapping)
-    before = {key.lower(): emotion for key, emotion in known.items()}.get(name.lower())
-    return before.formula if before is not None else ""
-
-
-def _refuse_pictures_without_faces(result: Result) -> None:
-    """Refuse to learn from less than was given."""
-    with_faces = set(result.source.tolist())
-    bad = [
-        f"{shown(entry.name)}: {entry.message or 'no face found'}"
-        for k, entry in enumerate(result.inputs)
-        if k not in with_faces
-    ]
-    if bad:
-        raise ArgumentError(
-            f"examples: {len(bad)} of {len(result.inputs)} pictures show no face, so nothing was learned; "
-            f"leave them out, or say --crops if each picture is one face: {'; '.join(bad[:5])}"
-        )
+    warn_of_rivals(emotion, path)
 
 
 @app.command("forget", epilog="Example:  pyfer emotions forget awe")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,30 +98,61 @@ def predict(
         _reading(head, classes, prior), emotions=_vocabulary(emotions, map_), threshold=threshold
     )
     pipeline = Pipeline(model, _detector(yunet, smallest), reading=reading, largest=largest)
+    if emotions is not None and pipeline.posterior is not None:
+        terminal.show_left_out(pipeline.posterior)
     # a closed standard input is None
     pictures = [(read_stdin() if sys.stdin else b"") if name == STDIN else name for name in names]
     with terminal.progress("pictures", len(pictures), quiet=len(pictures) < 2) as on_done:
-        result = pipeline.predict(pictures, crops=crops, on_done=on_done)
-    entries = [
-        replace(entry, name="<standard input>") if name == STDIN else entry
-        for name, entry in zip(names, result.inputs, strict=True)
-    ]
-    result = replace(result, inputs=tuple(entries))
-    if as_json:
-        print(result.to_json(indent=1))
-    else:
-        terminal.show_faces(result)
+        result = _named(pipeline.predict(pictures, crops=crops, on_done=on_done), names)
+    told = result if emotions is not None else _of_basics(result)
+    _show(told, _explanations(pipeline, result) if explain else None, as_json=as_json)
     if csv is not None:
-        write("csv", csv, result.to_csv().encode())
-    if explain and not as_json:
-        terminal.show_explanations(result, _explanations(pipeline, result))
+        write("csv", csv, told.to_csv().encode())
     if map_ is not None:
-        _write_map(pipeline, result, pictures, map_)
-    _write_pictures(result, pictures, marked)
+        _write_map(pipeline, result, told.emotion, pictures, map_)
+    _write_pictures(told, pictures, marked)
     for entry in result.failed:
         reason = entry.message if entry.message.startswith(entry.name) else f"{entry.name}: {entry.message}"
         err.print(Text.assemble(("failed: ", "bold red"), shown(reason)), soft_wrap=True)
     raise typer.Exit(1 if result.failed else 0)
+
+
+def _named(result: Result, names: Sequence[str | Path]) -> Result:
+    """Return the result with a name for standard input."""
+    from pyfer.sources import STDIN
+
+    entries = [
+        replace(entry, name="<standard input>") if name == STDIN else entry
+        for name, entry in zip(names, result.inputs, strict=True)
+    ]
+    return replace(result, inputs=tuple(entries))
+
+
+def _of_basics(result: Result) -> Result:
+    """Return what is said without new emotions: a map must not change the answers."""
+    return replace(result, answers=(), posterior=None, mixture=None, evidence=None)
+
+
+def _show(result: Result, explanations: list[Explanation] | None, *, as_json: bool) -> None:
+    """Print the result, and what its answers are made of if that is wanted."""
+    if as_json:
+        print(result.to_json(indent=1) if explanations is None else _json(result, explanations))
+        return
+    terminal.show_faces(result)
+    if explanations is not None:
+        terminal.show_explanations(result, explanations)
+
+
+def _json(result: Result, explanations: list[Explanation]) -> str:
+    """Return the JSON of a result with an explanation in each face."""
+    tree = json.loads(result.to_json())
+    for index, entry in enumerate(tree):
+        rows = (row for row, source in enumerate(result.source.tolist()) if source == index)
+        for face, row in zip(entry["faces"], rows, strict=True):
+            found = json.dumps({"score": explanations[row].score, **asdict(explanations[row])})
+            face["explanation"] = json.loads(found, parse_float=lambda v: round(float(v), 6))
+    text = json.dumps(tree, indent=1, ensure_ascii=False)
+    return text.encode(errors="backslashreplace").decode()  # half a surrogate, as in Result.to_json
 
 
 def _vocabulary(emotions: str | None, map_: Path | None) -> Vocabulary | None:
@@ -135,8 +167,6 @@ def _vocabulary(emotions: str | None, map_: Path | None) -> Vocabulary | None:
 def _explanations(pipeline: Pipeline, result: Result) -> list[Explanation]:
     assert pipeline.posterior is not None
     assert result.evidence is not None
-    for name in pipeline.posterior.left_out:
-        err.print(Text(f"left out: {name} needs an emotion that this model cannot tell", "yellow"))
     return pipeline.posterior.explain(result.evidence, result.basic)
 
 
@@ -151,7 +181,9 @@ def _thumbnails(pictures: list[Any], result: Result) -> NDArray[np.uint8]:
     return np.stack([crop_box(decoded[face.source], np.array([face.box]), 64)[0] for face in result])
 
 
-def _write_map(pipeline: Pipeline, result: Result, pictures: list[Any], path: Path) -> None:
+def _write_map(
+    pipeline: Pipeline, result: Result, answers: tuple[str, ...], pictures: list[Any], path: Path
+) -> None:
     from pyfer.maps import emotion_map
 
     posterior = pipeline.posterior
@@ -163,7 +195,7 @@ def _write_map(pipeline: Pipeline, result: Result, pictures: list[Any], path: Pa
         posterior.basics,
         points,
         result.mixture[:, columns],
-        winners=result.emotion,
+        winners=answers,
         crops=_thumbnails(pictures, result) if 0 < len(result) <= _THUMBNAILS else None,
         title="faces among emotions",
     )

@@ -96,7 +96,7 @@ def _cost(spot: Numbers, choices: Numbers, ground: Ground) -> Numbers:
     lengths = np.maximum(np.hypot(*centres.T), 1) * max(float(np.hypot(*outward)), 1)
     covered = (common(choices, dots(ground.marks)) > 0).sum(1)
     sample = ground.faces[:: len(ground.faces) // 500 + 1]
-    crowd = (common(choices, dots(sample)) > 0).sum(1) / (1 + len(sample) / 8)
+    crowd = (common(choices, dots(sample)) > 0).sum(1) / (1 + len(sample) / 25)
     return np.asarray(far - 6 * (centres @ outward) / lengths + 300 * covered + 40 * crowd)
 
 
@@ -132,15 +132,19 @@ def nearest(spots: Numbers, boxes: Numbers) -> Numbers:
 
 def common(a: Numbers, b: Numbers) -> Numbers:
     """Return the areas (m, k) in common of boxes (m, 4) and (k, 4)."""
-    sides = np.minimum(a[:, None, 2:], b[:, 2:]) - np.maximum(a[:, None, :2], b[:, :2])
-    return np.asarray(np.maximum(sides, 0).prod(2))
+    width, height = (
+        np.minimum(a[:, None, k + 2], b[:, k + 2]) - np.maximum(a[:, None, k], b[:, k]) for k in (0, 1)
+    )
+    return np.asarray(np.maximum(width, 0) * np.maximum(height, 0))
 
 
 def _struck(starts: Numbers, ends: Numbers, boxes: Numbers) -> NDArray[np.int64]:
     """Return (s, m): 1 where a line from a start to its end (s, 2) meets a box (m, 4), else 0."""
     steps = np.where(starts == ends, 1e-9, ends - starts)[:, None]
-    walls = np.stack([boxes[:, :2] - starts[:, None], boxes[:, 2:] - starts[:, None]]) / steps  # (2, s, m, 2)
-    enter, leave = walls.min(0).max(2), walls.max(0).min(2)  # shares of the way
+    low = (boxes[:, :2] - starts[:, None]) / steps  # (s, m, 2) shares of the way to the walls
+    high = (boxes[:, 2:] - starts[:, None]) / steps
+    (enter_x, enter_y), (leave_x, leave_y) = np.minimum(low, high).T, np.maximum(low, high).T
+    enter, leave = np.maximum(enter_x, enter_y).T, np.minimum(leave_x, leave_y).T
     return np.asarray((enter < leave) & (leave > 0) & (enter < 1), np.int64)
 
 

@@ -44,11 +44,11 @@ _EDGE: Color = (74, 79, 89)
 _MOST_NAMES = 100
 _LARGEST = 4  # times 1000 x 800 pixels; a hundred long names need a quarter of it
 _FINE = 2  # lines and dots are drawn so many times larger and averaged: smooth edges
-_THUMBNAILS = ((1, 96), (1, 80), (1, 64), (1.2, 80), (1.2, 64), (1.4, 64), (1.4, 52))  # size, side: tried
+_THUMBNAILS = ((1.0, 96), (1.0, 80), (1.0, 64), (1.2, 80), (1.2, 64), (1.4, 64), (1.4, 52))
+"""Sizes of the map and sides of the thumbnails in pixels, as they are tried."""
 _FILLED = 0.2  # share of a map that thumbnails may cover
 _HEAP = 3  # pixels: faces that lie nearer to each other than that are one heap
-_SEED = 2.0  # pixels: how fast a heap grows
-_WIDEST = 40  # pixels: radius of the largest heap
+_WIDEST = 56  # pixels: radius of the largest heap
 _LINE = 13  # pixels: a line below a thumbnail
 _FARTHEST = 150  # pixels between a thumbnail and its spot; farther, the map cannot be read
 
@@ -131,7 +131,7 @@ def emotion_map(
     anchors weighted by its mixture (RadViz; Hoffman, Grinstein, Marx, Grosse & Stanley 1997, 'DNA visual
     and analytic data mining', IEEE Visualization, pp. 437-441).
 
-    Dots that coincide are spread over a disc around their spot, of 40 pixels at most, so that a heap shows.
+    Dots that coincide are spread over a disc around their spot, of 56 pixels at most, so that a heap shows.
 
     **Two different mixtures can fall on one spot**: b - 1 dimensions do not go into two. A neutral face and
     one that mixes opposite corners both lie in the middle. Distances on the map are a hint; the bars of
@@ -251,9 +251,12 @@ def _arranged(content: _Content, *, thumbnails: bool) -> _Scene:
     while not apart(scene.boxes) and grown < _LARGEST:  # a crowd of long names: more room
         grown *= 1.15
         scene = _scene(content, grown)
+    scenes = {1.0: scene}
     for larger, side in _THUMBNAILS if thumbnails else ():
         if len(content.faces) * side * (side + 2 * _LINE) <= _FILLED * math.prod(scene.size) * larger**2:
-            tried = _with_thumbnails(_scene(content, grown * larger), content, side)
+            if larger not in scenes:
+                scenes[larger] = _scene(content, grown * larger)
+            tried = _with_thumbnails(scenes[larger], content, side)
             m = len(content.words)
             if apart(tried.boxes) and not common(tried.boxes[m:], dots(tried.spots[:m])).any():
                 return tried
@@ -269,7 +272,8 @@ def _scene(content: _Content, grown: float) -> _Scene:
     spots = content.mixtures @ anchors
     scene = _Scene((width, height), anchors, spots, np.empty((0, 4)), 0)
     sizes = np.array([_label_size(word, content.labels) for word in content.words], float)
-    return replace(scene, boxes=placed(spots, sizes, scene.boxes, math.inf, _ground(scene, content)))
+    ground = _ground(scene, _spread(content.faces @ anchors))
+    return replace(scene, boxes=placed(spots, sizes, scene.boxes, math.inf, ground))
 
 
 def _with_thumbnails(scene: _Scene, content: _Content, side: int) -> _Scene:
@@ -278,14 +282,13 @@ def _with_thumbnails(scene: _Scene, content: _Content, side: int) -> _Scene:
     captions = [_caption(word, side) for word in content.winners]
     sizes = np.array([(max(side, wide), side + 2 + _LINE * len(lines)) for lines, wide in captions], float)
     spots = np.concatenate([scene.spots, faces])
-    boxes = placed(spots, sizes, scene.boxes, _FARTHEST, _ground(scene, content))
+    boxes = placed(spots, sizes, scene.boxes, _FARTHEST, _ground(scene, faces))
     return replace(scene, spots=spots, boxes=boxes, side=side)
 
 
-def _ground(scene: _Scene, content: _Content) -> Ground:
+def _ground(scene: _Scene, faces: Numbers) -> Ground:
     width, height = scene.size
-    bounds = np.array([[PAD, 42], [width - PAD, height - 34]])
-    return Ground(bounds, scene.spots, content.faces @ scene.anchors)
+    return Ground(np.array([[PAD, 42], [width - PAD, height - 34]]), scene.spots, faces)
 
 
 def _frames(scene: _Scene, m: int) -> Numbers:
@@ -304,8 +307,10 @@ def _backdrop(scene: _Scene, content: _Content, colors: Mapping[str, Color]) -> 
     def line(start: Numbers, end: Numbers, fill: tuple[int, ...], width: int) -> None:
         canvas.line([*(start * _FINE), *(end * _FINE)], fill=fill, width=width)
 
-    def disc(x: float, y: float, radius: float, fill: tuple[int, ...]) -> None:
-        canvas.ellipse([_FINE * v for v in (x - radius, y - radius, x + radius, y + radius)], fill=fill)
+    def disc(spot: list[float], radius: float, fill: Any, outline: Any = None) -> None:
+        x, y = spot
+        box = [_FINE * v for v in (x - radius, y - radius, x + radius, y + radius)]
+        canvas.ellipse(box, fill, outline, round(2.5 * _FINE))
 
     unit = _anchors(content.labels)
     corners = np.flatnonzero(unit.any(1))
@@ -315,21 +320,26 @@ def _backdrop(scene: _Scene, content: _Content, colors: Mapping[str, Color]) -> 
         line(middle, scene.anchors[k], TRACK, _FINE)
     for j, k in zip(corners, np.roll(corners, -1), strict=True):
         line(scene.anchors[j], scene.anchors[k], _EDGE, _FINE + 1)
-    n = max(len(content.faces), 1)
-    radius, alpha = min(6.0, 14 / n**0.2), round(min(230, 330 / n**0.18))
+    marks = list(zip(content.words, scene.spots[: len(content.words)].tolist(), strict=True))
+    for _, spot in marks:
+        disc(spot, DOT, PANEL)
     faces = content.faces @ scene.anchors
-    for word, (x, y) in zip(content.winners, faces if scene.side else _spread(faces), strict=True):
-        disc(x, y, radius, (*colors.get(word, GRAY), alpha))
+    radius, alpha = _face_radius(len(faces)), round(min(230, 330 / max(len(faces), 1) ** 0.18))
+    for word, spot in zip(content.winners, (faces if scene.side else _spread(faces)).tolist(), strict=True):
+        disc(spot, radius, (*colors.get(word, GRAY), alpha))
     ends = nearest(scene.spots, _frames(scene, len(content.words)))
-    for spot, end in zip(scene.spots, ends, strict=True):
-        if math.dist(spot, end) > GAP + 5:
-            line(spot, end, (*FAINT, 150), _FINE)
-    for number, word in enumerate(content.words):
-        x, y = scene.spots[number]
-        disc(x, y, DOT + 1.5, PANEL)
-        disc(x, y, DOT, colors[word] if number < content.known else _EDGE)
-        disc(x, y, DOT - 2.5, PANEL)
+    for start, end in zip(scene.spots, ends, strict=True):
+        if math.dist(start, end) > GAP + 5:
+            line(start, end, (*FAINT, 150), _FINE)
+    for number, (word, spot) in enumerate(marks):
+        disc(spot, DOT + 1.5, None, PANEL)
+        disc(spot, DOT, None, colors[word] if number < content.known else _EDGE)
     return image.resize(scene.size, Image.Resampling.BOX)
+
+
+def _face_radius(n: int) -> float:
+    """Return the radius in pixels of each of n dots."""
+    return float(min(6, 14 / max(n, 1) ** 0.2))
 
 
 def _spread(spots: Numbers) -> Numbers:
@@ -343,7 +353,8 @@ def _spread(spots: Numbers) -> Numbers:
     order = np.argsort(heap, kind="stable")
     rank = np.empty(len(spots))
     rank[order] = np.arange(len(spots)) - (np.cumsum(counts) - counts)[heap[order]]
-    away = np.minimum(_SEED, _WIDEST / np.sqrt(counts))[heap] * np.sqrt(rank)
+    step = np.minimum(0.6 * _face_radius(len(spots)), _WIDEST / np.sqrt(counts))
+    away = step[heap] * np.sqrt(rank)
     angle = rank * math.pi * (3 - math.sqrt(5))
     return np.asarray(spots + away[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1))
 
