@@ -308,7 +308,7 @@ def test_examples_help_and_the_gain_is_the_difference(ordered: Case) -> None:
         assert c.refined.low <= c.refined.value <= c.refined.high
     first, *_, last = ordered.report.curves[:4]
     assert last.examples.value > first.examples.value
-    assert first.refined != first.formula  # the examples do move the definitions
+    assert any(c.refined != c.formula for c in ordered.report.curves)  # examples do move definitions
     assert first.refined.value > first.examples.value  # one example is worse than one and a definition
 
 
@@ -344,17 +344,16 @@ def test_reliability_is_about_private_faces_with_a_clear_truth(case: Case) -> No
 def test_calibration_against_the_votes_of_all_faces(case: Case) -> None:
     private = [face for face in case.faces if face.split == "PrivateTest"]
     private = [face for face in private if sum(face.votes.get(name, 0) for name in BASIC) >= 4]
-    p = case.read(pairs_vocabulary(), private)[:, :-1]
+    vocabulary = pairs_vocabulary()
+    p = case.read(vocabulary, private)[:, :-1]
     votes = np.array([[face.votes.get(name, 0) for name in BASIC] for face in private], np.float32)
     points, _ = grid(len(BASIC))
-    said = votes_posterior(votes)
-    shares = []
-    for row, best in zip(said, p.argmax(1), strict=True):
-        mass = {}
-        for name, emotion in zip(pairs_vocabulary().names, pairs_vocabulary(), strict=True):
-            (place,) = np.flatnonzero(np.abs(points - emotion.point).max(1) < 1e-9)
-            mass[name] = row[place]
-        shares.append(mass[pairs_vocabulary().names[best]] / sum(mass.values()))
+    places = [int(np.abs(points - emotion.point).sum(1).argmin()) for emotion in vocabulary]
+    assert np.allclose(points[places], vocabulary.points)
+    shares = [
+        row[places[best]] / row[places].sum()
+        for row, best in zip(votes_posterior(votes), p.argmax(1), strict=True)
+    ]
     expected = calibration_error(np.array(shares), p.max(1))
     assert case.report.reliability.votes_ece == pytest.approx(expected, abs=1e-5)
 
