@@ -355,9 +355,10 @@ def test_a_heap_of_faces_is_a_disc_that_grows_with_their_number() -> None:
     assert areas[1] > areas[0] + 300
     assert areas[2] > 1.8 * areas[1]
     assert areas[3] < math.pi * 64**2
-    spots = np.concatenate([np.tile([[100.0, 50.0]], (200, 1)), [[100.5, 49.5], [300.0, 80.0]]])
+    spots = np.concatenate([np.tile([[100.0, 50.0]], (200, 1)), [[100.2, 49.9], [300.0, 80.0]]])
     spread = simplex._spread(spots)
     assert np.array_equal(spread[[0, 201]], spots[[0, 201]])  # alone, or the first: exactly there
+    assert math.dist(spread[200], spots[200]) > 5  # so near that it is of the heap
     assert np.abs(spread[:200].mean(0) - spots[0]).max() < 1
     assert len(np.unique(np.rint(spread[:200]), axis=0)) > 150
     assert simplex._spread(np.zeros((0, 2))).shape == (0, 2)

@@ -5,7 +5,7 @@
     python experiments/emotions/discovery.py MODEL DATA [--split PublicTest]
 
 For each mixture found among the faces of a split, without their labels: the share of its faces with two
-votes or more for each of its emotions, and the same for as many faces drawn at random. Then the faces with 8 or
+votes or more for each of its emotions, and the same for all faces. Then the faces with 8 or
 more of 10 votes for one emotion, where nothing should be found.
 """
 
