@@ -312,7 +312,6 @@ def test_examples_help_and_the_gain_is_the_difference(ordered: Case) -> None:
     assert first.refined.value > first.examples.value  # one example is worse than one and a definition
 
 
-@pytest.mark.xfail(reason="the rounds take definitions in the order of BASIC for the model's", strict=True)
 def test_the_order_of_the_labels_makes_no_difference_to_the_curves(case: Case, ordered: Case) -> None:
     for one, other in zip(case.report.curves, ordered.report.curves, strict=True):
         assert one.formula.value == pytest.approx(other.formula.value)

@@ -1,4 +1,4 @@
-"""``pyfer emotions ...`` and the options of ``pyfer predict`` for new emotions, from the words to the files."""
+"""``pyfer emotions ...`` and the options of ``pyfer predict`` for new emotions, from words to files."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ import pyfer
 from pyfer import benchmark, cli, terminal
 from pyfer.blends import Interval
 from pyfer.cartoon import cartoon_faces
+from pyfer.discovery import Discovery, Mixture
 from pyfer.emotions import BASIC, NONE, UNCERTAIN
 from pyfer.errors import ArgumentError
 from pyfer.learning import learned_point
@@ -475,12 +476,14 @@ def test_predict_and_the_library_agree_on_new_emotions(run: Run, portrait: Path,
 
 
 def test_threshold_makes_answers_uncertain(run: Run, portrait: Path) -> None:
-    options = (portrait, "-m", "tiny", "--emotions", "du2014", "--explain")
-    sure = run("predict", *options, "--json").tree[0]["faces"][0]
-    assert sure["emotion"] != UNCERTAIN
-    face = run("predict", *options, "--threshold", "0.999", "--json").tree[0]["faces"][0]
+    options = (portrait, "--emotions", "du2014", "--explain")
+    (sure,) = run("predict", *options, "--json").tree[0]["faces"]
+    assert sure["emotion"] == "happiness"
+    below = ("--threshold", round(sure["emotions"]["happiness"] - 0.001, 4))
+    assert run("predict", *options, *below, "--json").tree[0]["faces"] == [sure]
+    (face,) = run("predict", *options, "--threshold", 1, "--json").tree[0]["faces"]
     assert face == {**sure, "emotion": UNCERTAIN}
-    assert "uncertain: below the threshold 0.999" in run("predict", *options, "--threshold", "0.999").out
+    assert "uncertain: below the threshold 1" in run("predict", *options, "--threshold", 1).out
     for value in ("2", "-0.1", "nan", "high"):
         done = run("predict", *options, "--threshold", value)
         assert (done.status, done.out) == (2, "")
@@ -544,7 +547,19 @@ def test_explanation_for_people(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
 def test_explain_needs_emotions(run: Run, portrait: Path) -> None:
     done = run("predict", portrait, "--explain")
     assert (done.status, done.out) == (2, "")
-    assert "explain needs --emotions" in done.err
+    assert "explain and panel need --emotions" in done.err
+
+
+def test_the_panel_is_a_picture_of_the_bars(run: Run, portrait: Path, tmp_path: Path) -> None:
+    done = run("predict", portrait, "-e", "du2014", "--panel", tmp_path / "panel.png")
+    assert done.status == 0
+    width, height = Image.open(tmp_path / "panel.png").size
+    assert width > 600
+    assert height > 200
+    assert run("predict", portrait, "--panel", tmp_path / "other.png").status == 2
+    both = ("--map", tmp_path / "one.png", "--panel", tmp_path / "one.png")
+    assert "written by this command already" in run("predict", portrait, "-e", "du2014", *both).err
+    assert not (tmp_path / "one.png").exists()
 
 
 @pytest.mark.parametrize("extra", [[], ["--json"], ["--explain"]])
@@ -652,15 +667,16 @@ def test_discover_prints_json_alone(run: Run, mixtures: str) -> None:
 
 
 def test_discover_replaces_an_older_result_and_nothing_else(run: Run, mixtures: str) -> None:
-    draw("others", mixed(24, anger=0.5, disgust=0.5), seed=2)
     options = ("--crops", "-o", "found")
+    Path("found").mkdir()
+    older = Discovery((Mixture("gone by", "fear + anger", (0,) * 8, 1, np.zeros(1, int), 1, 1, 1),), 1, 1)
+    Path("found/emotions.toml").write_text(older.vocabulary().to_toml())
+    Path("found/gone-by.png").touch()
     assert run("emotions", "discover", mixtures, *options).status == 0
-    before = {path.name for path in Path("found").iterdir()}
-    assert run("emotions", "discover", "others", *options, "-m", "tiny").status == 0
-    after = {path.name for path in Path("found").iterdir()}
     names = load("found/emotions.toml", basics=False).names
+    after = {path.name for path in Path("found").iterdir()}
     assert after == {"emotions.toml", *(f"{name.replace(' ', '-')}.png" for name in names)}
-    assert after != before  # so that no sheet of the older one is left
+    assert "gone by" not in names
     Path("found/notes.txt").write_text("mine")
     done = run("emotions", "discover", mixtures, *options)
     assert (done.status, done.out) == (2, "")

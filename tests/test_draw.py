@@ -387,11 +387,18 @@ def test_a_small_uncertain_face_says_only_that(written: list[str]) -> None:
 
 
 def test_a_long_name_beside_a_small_face_stands_on_two_lines(written: list[str], panels: list[Any]) -> None:
-    draw(plain(480, 640), with_new([(300, 200, 345, 250)], [LONG]))
+    after = draw(plain(480, 640), with_new([(300, 200, 345, 250)], [LONG]))
     assert written[0].replace("\n", " ") in (LONG, f"{LONG} 60%")
     assert written[0].startswith("disgustedly\nsurprised")
     place = panels[0][1]
     assert place[2] - place[0] <= 2 * 45
+    marks = changed(plain(480, 640), after)
+    for x0, y0, x1, y1 in (place, (298, 198, 348, 253), *[place for _, place, _ in panels[1:]]):
+        marks[y0 : y1 + 1, x0 : x1 + 1] = False
+    assert not marks.any()  # both lines stand on the label
+    light = (after[place[1] : place[3], place[0] : place[2]] > 240).all(2).any(1)
+    assert 2 <= np.flatnonzero(light)[0] <= 8
+    assert 2 <= np.flatnonzero(light[::-1])[0] <= 8
 
 
 def test_labels_that_would_cover_each_other_are_made_narrower(written: list[str], panels: list[Any]) -> None:
@@ -434,8 +441,8 @@ def test_no_name_is_cut_off_at_the_border(
     side: int, name: str, panels: list[Any], written: list[str]
 ) -> None:
     names = (*BASIC, name, "rather long as well", NONE)
-    for x in (0.0, 0.4, 0.7):
-        box = (x * side, 0.3 * side, (x + 0.3) * side, 0.7 * side)
+    for x, width in ((0.0, 0.3), (0.4, 0.3), (0.7, 0.3), (0.05, 0.9)):
+        box = (x * side, 0.3 * side, (x + width) * side, 0.7 * side)
         result = with_new([box], [name], then="rather long as well", names=names)
         after = draw(plain(side, side), result)
         for _, place, _ in panels:
@@ -465,6 +472,7 @@ def test_long_names_stand_beside_their_bars(panels: list[Any]) -> None:
         ("uncertain: fearfully surprised\xa07%", 2, "uncertain:\nfearfully surprised\xa07%"),
         ("uncertain: fearfully surprised\xa07%", 3, "uncertain:\nfearfully\nsurprised\xa07%"),
         ("self-conscious smile", 3, "self-conscious\nsmile"),
+        ("shy self-conscious", 2, "shy\nself-conscious"),
         ("a b c d", 2, "a b\nc d"),
     ],
 )
@@ -473,6 +481,14 @@ def test_texts_are_broken_between_words(text: str, lines: int, expected: str) ->
     assert drawing._on_lines(text, lines).count("\n") <= lines - 1
     widest = max(map(len, drawing._on_lines(text, lines).split("\n")))
     assert widest <= max(map(len, expected.split("\n")))
+
+
+def test_bars_beside_a_face_at_the_lower_border_move_up(panels: list[Any]) -> None:
+    draw(plain(600, 800), with_new([(300, 540, 380, 590)], ["awed"], then="sadly fearful"))
+    kind, place, _ = panels[-1]
+    assert kind == "bars"
+    assert place[0] > 380
+    assert 590 < place[3] < 600
 
 
 def test_the_astronaut_with_new_emotions(astronaut: NDArray[np.uint8]) -> None:
@@ -542,11 +558,32 @@ def test_a_long_emotion_takes_room_from_the_name_of_the_picture(
     assert "34.jpg" in line
 
 
+def test_the_longest_name_keeps_its_beginning(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "a name of exactly sixty letters which a definition may have"
+    result = with_new([BOX], [name], names=(*BASIC, name, NONE))
+    for width in (30, 60, 70, 90):
+        monkeypatch.setattr(terminal.out, "_width", width)
+        line = lines_of(result, width, capsys)[1]
+        if width < 70:
+            assert line == f"0.jpg    {name[: width - 10]}".rstrip() + "…"
+        else:
+            assert f"{name} 60%" in line
+
+
 def test_a_basic_emotion_below_the_threshold(width: int, capsys: pytest.CaptureFixture[str]) -> None:
     result = replace(result_of([BOX], ["fear"]), threshold=0.9)
     line = lines_of(result, width, capsys)[1]
     assert "uncertain: fear 60%" in line
     assert line.count("fear") == 1
+
+
+def test_the_bar_of_an_uncertain_face_has_a_colour_of_its_own() -> None:
+    face = with_new([BOX], ["awed"])[0]
+    for emotion, colour in (("awed", "green"), (UNCERTAIN, "yellow")):
+        details = terminal._details(replace(face, emotion=emotion), "awed 60%", 60)
+        assert {span.style for span in details.spans} == {colour, "dim"}
 
 
 def test_names_in_wide_letters_keep_the_table_straight(
@@ -557,6 +594,13 @@ def test_names_in_wide_letters_keep_the_table_straight(
     monkeypatch.setattr(terminal.out, "_width", 150)
     names = (*BASIC, "悲喜交加", "驚き", NONE)
     result = with_new([BOX] * 2, ["悲喜交加", "fear"], then="驚き", names=names)
+    for narrow in range(20, 110):
+        monkeypatch.setattr(terminal.out, "_width", narrow)
+        terminal.show_faces(result)
+        for line in capsys.readouterr().out.splitlines()[1:]:
+            assert cell_len(line) <= narrow
+            assert line.count("驚き") == line.count("驚き 20%")
+    monkeypatch.setattr(terminal.out, "_width", 150)
     terminal.show_faces(result)
     title, first, second = capsys.readouterr().out.splitlines()
     assert "悲喜交加 60%" in first

@@ -161,11 +161,11 @@ def test_how_often_an_emotion_is_the_answer_does_not_count() -> None:
 def test_learning_again_in_any_order_is_the_same_to_the_last_bit(seed: int, defined: bool) -> None:
     """As after forgetting an emotion and giving the same pictures again."""
     rng = np.random.default_rng(seed)
-    faces = rng.normal(scale=2, size=(9, 36)).astype(np.float32)
+    faces = (rng.normal(size=(9, 36)) * 10 ** rng.uniform(-9, 0.5, (9, 1))).astype(np.float32)
     definition = point("sadness > fear") if defined else None
-    first = learned_point(made(), faces, definition)
-    assert learned_point(made(), faces.copy(), definition) == first
-    assert learned_point(made(), faces[rng.permutation(9)], definition) == first
+    first = learned_point(made(), faces, definition, spread=0.2)
+    assert learned_point(made(), faces.copy(), definition, spread=0.2) == first
+    assert learned_point(made(), faces[rng.permutation(9)], definition, spread=0.2) == first
 
 
 @QUICK

@@ -533,6 +533,13 @@ def test_classes_leave_out_what_they_cannot_express(tiny_model: Model) -> None:
     assert result.labels == ("happiness", "surprise", "anger")
     assert set(result.answers) == {*result.labels, "happily surprised", "angrily surprised", NONE}
     assert result.mixture.shape == (3, 3)
+    mine = Posterior(vocabulary_of("du2014"), of_any_model(), result.labels, np.array([1.0, 1.0, 9.0]))
+    weighted = read_with(tiny_model, "du2014", classes=("happy", "surprise", "anger"), prior={"anger": 9})
+    np.testing.assert_allclose(
+        result.evidence, of_any_model().restricted(result.labels)(result.basic, None), atol=1e-3
+    )
+    expected = mine(mine.coefficients(result.basic, None), weighted.basic)
+    np.testing.assert_allclose(weighted.posterior, expected, atol=1e-3)
     with pytest.raises(ArgumentError, match="none of awe can be made of neutral, anger"):
         read_with(
             tiny_model, Vocabulary([Emotion("awe", "fear + joy")], basics=False), classes=("neutral", "anger")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import pyfer
 from pyfer.emotions import BASIC, NONE, Emotion
 from pyfer.errors import ArgumentError
-from pyfer.evidence import EDGE_PRIOR, FILE, Evidence, composition, load, of_any_model, size
+from pyfer.evidence import EDGE_PRIOR, FILE, Evidence, composition, grid, load, of_any_model, size
 from pyfer.posterior import NEAR, Posterior
 from pyfer.vocabulary import Vocabulary, catalogue
 from pyfer.vocabulary import load as vocabulary_of
@@ -192,6 +192,15 @@ def test_what_is_subtracted_lowers_the_odds_by_the_chance_that_it_is_absent(p: f
     np.testing.assert_allclose(found[1, others] * found[0, 0], found[0, others] * found[1, 0], rtol=1e-4)
 
 
+@QUICK
+@given(seeds)
+def test_a_mixture_is_the_mean_of_the_posterior_over_the_grid(seed: int) -> None:
+    points, prior = grid(8)
+    for e, found in zip(faces(3, seed=seed), posterior().mixtures(faces(3, seed=seed)), strict=True):
+        p = prior * np.exp(composition(points) @ e.astype(np.float64))
+        np.testing.assert_allclose(found, p @ points / p.sum(), rtol=1e-3, atol=1e-6)
+
+
 # --- blends and none of these -----------------------------------------------------------------------------
 
 
@@ -237,6 +246,12 @@ def test_a_weak_expression_is_not_none_of_these() -> None:
 def test_a_neutral_face_is_none_of_emotions_without_neutral() -> None:
     awe = Vocabulary([Emotion("awe", "fear + surprise")], basics=False)
     assert best(posterior(awe), coefficients_of("neutral")) == NONE
+
+
+def test_a_mixture_beyond_the_reach_of_an_emotion_stays_none_of_these() -> None:
+    """85:15 differs from 50:50 by 0.7 in all, from a pure emotion by 0.3."""
+    assert best(posterior("mostly = 0.85 fear + 0.15 surprise"), coefficients_of(fear_surprise=9)) == NONE
+    assert best(posterior("rather = 0.8 fear + 0.2 surprise"), coefficients_of(fear_surprise=9)) == "rather"
 
 
 def test_with_every_pair_nothing_is_left_for_none_of_these() -> None:
@@ -422,6 +437,21 @@ def test_overlaps_are_symmetric_shares_with_one_on_the_diagonal(emotions: str) -
         np.testing.assert_allclose(np.diag(found), 1, atol=1e-9)
         assert found.min() >= 0
         assert found.max() <= 1 + 1e-9
+
+
+def test_an_overlap_is_the_chance_to_be_taken_for_the_other() -> None:
+    """In plain loops: each reference face shows an emotion with weight likelihood / total."""
+    mine, (points, prior) = posterior("awe = fear + surprise, shame = fear + disgust"), grid(8)
+    reference = made().reference.astype(np.float64)
+    likely = []
+    for e in reference:
+        total = sum(w * math.exp(composition(g[None])[0] @ e) for g, w in zip(points, prior, strict=True))
+        likely.append([math.exp(c @ e) / total for c in mine.compositions])
+    shown = np.array(likely) / np.sum(likely, axis=0)
+    found = mine.overlap()
+    for a, b in combinations(range(len(mine.vocabulary)), 2):
+        taken = sum(row[a] * row[b] / (row[a] + row[b]) for row in shown)
+        assert found[a, b] == pytest.approx(2 * taken, rel=1e-6)
 
 
 @pytest.mark.parametrize("file", [None, SHIPPED], ids=["any model", "base"])

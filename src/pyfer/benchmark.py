@@ -275,9 +275,10 @@ def _round(episode: Episode, evidence: NDArray[np.float32], posterior: Posterior
     ]
     alone = [learned_point(posterior.evidence, e) for e in support]
     query = evidence[episode.query] - posterior.evidence.base  # every pair equally likely beforehand
+    columns = [BASIC.index(name) for name in posterior.basics]
 
     def accuracy(points: NDArray[np.float64]) -> float:
-        return float(((query @ composition(points).T).argmax(1) == episode.truth).mean())
+        return float(((query @ composition(points[:, columns]).T).argmax(1) == episode.truth).mean())
 
     return accuracy(definitions), accuracy(np.array(refined)), accuracy(np.array(alone))
 

@@ -216,7 +216,7 @@ def _texts(face: Face) -> list[str]:
 def _on_lines(text: str, lines: int) -> str:
     """Break a text between words into at most so many lines, as short as they can be."""
     for width in range(max(map(len, text.split(" "))), len(text)):
-        broken = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        broken = textwrap.wrap(text, width, break_on_hyphens=False)
         if len(broken) <= lines:
             return "\n".join(broken)
     return text

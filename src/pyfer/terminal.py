@@ -240,7 +240,7 @@ def show_explanations(result: Result, explanations: Sequence[Explanation]) -> No
             if p >= 0.01 or mixed >= 0.05:
                 parts = (bar(p), f" {percent(p):>4}", (f"   mixture {percent(mixed)}", "dim"))
                 out.print(Text.assemble(f"  {basic:<10}", *parts))
-        out.print(Text(f"  evidence (nats): {_evidence(found)}"), soft_wrap=True)
+        out.print(Text(f"  evidence (nats): {evidence(found)}"), soft_wrap=True)
         rivals = ", ".join(_percent(rival, p) for rival, p in found.rivals.items() if p >= 0.005)
         tail = f"   rivals: {rivals}" if rivals else ""
         out.print(Text(f"  distance to its point: {found.distance:.2f} (0..1){tail}"), soft_wrap=True)
@@ -255,7 +255,7 @@ def _doubt(face: Face, threshold: float) -> str:
     return f"  uncertain: {why}"
 
 
-def _evidence(found: Explanation) -> str:
+def evidence(found: Explanation) -> str:
     """Return the largest parts of a score, and what speaks for them together."""
     parts = [f"{part.basic} {part.alone:+.1f}" for part in found.parts[:4]]
     if rest := found.parts[4:]:

@@ -77,6 +77,9 @@ def predict(
     map_: Annotated[
         Path | None, typer.Option("--map", help="Write a map of the faces among the emotions here.")
     ] = None,
+    panel: Annotated[
+        Path | None, typer.Option(help="Write a picture of each answer's bars here (with --emotions).")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what each answer is made of (with --emotions).")
     ] = False,
@@ -88,12 +91,9 @@ def predict(
 
     names = expand(sources)
     marked = [] if picture is None else _picture_paths(names, picture)
-    if csv is not None:
-        check_target("csv", csv, real([*names, *marked]))
-    if map_ is not None:
-        check_picture("map", map_, real([*names, *marked, *([csv] if csv else [])]))
-    if explain and emotions is None:
-        raise ArgumentError("explain needs --emotions: it says what combined emotions are made of")
+    _check_outputs([*names, *marked], csv, map_, panel)
+    if emotions is None and (explain or panel is not None):
+        raise ArgumentError("explain and panel need --emotions: they say what combined emotions are made of")
     reading = replace(
         _reading(head, classes, prior), emotions=_vocabulary(emotions, map_), threshold=threshold
     )
@@ -110,11 +110,27 @@ def predict(
         write("csv", csv, told.to_csv().encode())
     if map_ is not None:
         _write_map(pipeline, result, told.emotion, pictures, map_)
+    if panel is not None:
+        _write_panel(pipeline, result, pictures, panel)
     _write_pictures(told, pictures, marked)
     for entry in result.failed:
         reason = entry.message if entry.message.startswith(entry.name) else f"{entry.name}: {entry.message}"
         err.print(Text.assemble(("failed: ", "bold red"), shown(reason)), soft_wrap=True)
     raise typer.Exit(1 if result.failed else 0)
+
+
+def _check_outputs(
+    taken: Sequence[str | Path], csv: Path | None, map_: Path | None, panel: Path | None
+) -> None:
+    """Refuse, before any work, files that cannot be written or that two options name."""
+    used = real(taken)
+    if csv is not None:
+        check_target("csv", csv, used)
+        used |= real([csv])
+    for option, path in (("map", map_), ("panel", panel)):
+        if path is not None:
+            check_picture(option, path, used)
+            used |= real([path])
 
 
 def _named(result: Result, names: Sequence[str | Path]) -> Result:
@@ -200,6 +216,30 @@ def _write_map(
         title="faces among emotions",
     )
     write_picture("map", path, picture)
+
+
+def _write_panel(pipeline: Pipeline, result: Result, pictures: list[Any], path: Path) -> None:
+    """Write the bars of the first faces below each other."""
+    from pyfer.maps import emotion_colors, explain_picture, stack
+
+    if not len(result):
+        raise ArgumentError(f"panel={str(path)!r} is not written: no face was found")
+    posterior = pipeline.posterior
+    assert posterior is not None
+    points = dict(zip(posterior.vocabulary.names, posterior.points, strict=True))
+    colors = emotion_colors(posterior.basics, points)
+    first = result[:_THUMBNAILS]
+    parts = []
+    for face, crop, found in zip(
+        first, _thumbnails(pictures, first), _explanations(pipeline, first), strict=True
+    ):
+        mixed = ", ".join(f"{share:.0%} {name}" for name, share in list(found.mixture.items())[:3])
+        notes = [
+            f"mixed of {mixed}; distance to {found.emotion}: {found.distance:.2f}",
+            f"evidence: {terminal.evidence(found)}",
+        ]
+        parts.append(explain_picture(crop, face.basic, face.emotions, notes=notes, colors=colors))
+    write_picture("panel", path, stack(parts))
 
 
 def _detector(yunet: Path | None, smallest: float | None) -> Detector | None:

@@ -109,15 +109,15 @@ def emotion_map(
         the blend of its components' colours, and gray for a name that is in neither list, such as
         `pyfer.emotions.NONE`. Without them, the largest basic emotion decides.
     crops
-        uint8 (n, s, s) or (n, s, s, 3): drawn instead of the dots, with the winner's name, where there is
-        room for all of them next to their spots (few faces).
+        uint8 (n, s, s) or (n, s, s, 3): shown beside the dots, with the winner's name, if there is room for
+        all of them within 150 pixels of their spots (few faces); otherwise the dots stand alone.
     title
         A line at the top.
 
     Returns
     -------
     picture
-        RGB uint8 (h, w, 3); 1000 x 800 pixels, larger for many emotions.
+        RGB uint8 (h, w, 3); 1000 x 800 pixels, larger for many emotions or to make room for `crops`.
 
     Raises
     ------
