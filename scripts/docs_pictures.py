@@ -1,7 +1,7 @@
 """Draw the pictures of docs/emotions.md again: a map, the bars of three faces, a table of overlaps.
 
-The faces are drawn (`pyfer.cartoon`): happiness with surprise, sadness with fear, anger. They illustrate, they are
-no evidence: what the recogniser makes of them is printed as it is.
+The faces are drawn (`pyfer.cartoon`): happiness with surprise, sadness with fear, anger. They illustrate, they
+are no evidence: what the recogniser makes of them is printed as it is.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def main() -> None:
         paths = [Path(folder) / f"{'-'.join(mixture)}.png" for mixture in MIXTURES]
         for path, face in zip(paths, cartoon_faces(weights, size=160, seed=3), strict=True):
             Image.fromarray(face).save(path)
-        outputs = ["--map", DOCS / "emotions-map.png", "--panel", DOCS / "emotions-panel.png"]
-        pyfer("predict", *paths, "--crops", "--emotions", "du2014", *outputs)
+        map_, panel = DOCS / "emotions-map.png", DOCS / "emotions-panel.png"
+        pyfer("predict", *paths, "--crops", "--emotions", "du2014", "--map", map_, "--panel", panel)
     pyfer("emotions", "compare", "du2014", "--output", DOCS / "emotions-overlap.png")
 
 

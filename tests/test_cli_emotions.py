@@ -553,7 +553,8 @@ def test_explain_needs_emotions(run: Run, portrait: Path) -> None:
 def test_the_panel_is_a_picture_of_the_bars(run: Run, portrait: Path, tmp_path: Path) -> None:
     done = run("predict", portrait, "-e", "du2014", "--panel", tmp_path / "panel.png")
     assert done.status == 0
-    width, height = Image.open(tmp_path / "panel.png").size
+    with Image.open(tmp_path / "panel.png") as picture:
+        width, height = picture.size
     assert width > 600
     assert height > 200
     assert run("predict", portrait, "--panel", tmp_path / "other.png").status == 2
