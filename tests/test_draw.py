@@ -484,7 +484,7 @@ def test_texts_are_broken_between_words(text: str, lines: int, expected: str) ->
 
 
 def test_bars_beside_a_face_at_the_lower_border_move_up(panels: list[Any]) -> None:
-    draw(plain(600, 800), with_new([(300, 540, 380, 590)], ["awed"], then="sadly fearful"))
+    draw(plain(600, 800), with_new([(300, 555, 380, 597)], ["awed"], then="sadly fearful"))
     kind, place, _ = panels[-1]
     assert kind == "bars"
     assert place[0] > 380
@@ -563,7 +563,7 @@ def test_the_longest_name_keeps_its_beginning(
 ) -> None:
     name = "a name of exactly sixty letters which a definition may have"
     result = with_new([BOX], [name], names=(*BASIC, name, NONE))
-    for width in (30, 60, 70, 90):
+    for width in (30, 60, 75, 90):
         monkeypatch.setattr(terminal.out, "_width", width)
         line = lines_of(result, width, capsys)[1]
         if width < 70:
