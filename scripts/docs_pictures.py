@@ -1,6 +1,6 @@
 """Draw the pictures of docs/emotions.md again: a map, the bars of three faces, a table of overlaps.
 
-The faces are drawn (`pyfer.cartoon`): happiness with surprise, sadness with fear, anger. They illustrate, they
+The faces are drawn (`pyfer.cartoon`): happiness with surprise, sadness with fear, anger. They illustrate and
 are no evidence: what the recogniser makes of them is printed as it is.
 """
 
