@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -678,3 +679,11 @@ def test_targets_that_would_lose_something_are_refused(
     assert rule in done.err
     assert not Path("m.png").exists()
     assert not Path("-").exists()
+
+
+def test_verify_reads_the_evidence_too(run: Run, make_model: MakeModel) -> None:
+    folder = make_model("broken", evidence=hashlib.sha256(b"no evidence").hexdigest())
+    (folder / "evidence.npz").write_bytes(b"no evidence")
+    done = run("models", "verify", folder)
+    assert done.status == 1
+    assert "no evidence file" in done.err

@@ -413,6 +413,11 @@ def test_labels_that_would_cover_each_other_are_made_narrower(written: list[str]
         assert not any(overlap(place, other) for other in labels[:k])
 
 
+def test_a_face_that_fills_the_picture_has_room_for_all_that_is_to_say(written: list[str]) -> None:
+    draw(plain(160, 160), with_new([(0, 0, 160, 160)], [NONE], then="fearfully surprised"))
+    assert written == ["uncertain: fearfully surprised 20%"]
+
+
 def test_a_label_on_its_own_face_is_as_small_as_it_can_be(written: list[str]) -> None:
     """Faces on all sides leave no room but on the face itself."""
     boxes = [
@@ -435,16 +440,16 @@ def test_in_a_crowd_no_long_name_covers_a_face_or_another_name(panels: list[Any]
         assert not any(overlap(place, other) for other in places[:k])
 
 
-@pytest.mark.parametrize("side", [60, 160, 500, 1500])
+@pytest.mark.parametrize(("side", "height"), [(60, 60), (160, 90), (500, 500), (490, 2500), (1500, 1500)])
 @pytest.mark.parametrize("name", [LONG, "a name of exactly sixty letters which a definition may have"])
 def test_no_name_is_cut_off_at_the_border(
-    side: int, name: str, panels: list[Any], written: list[str]
+    side: int, height: int, name: str, panels: list[Any], written: list[str]
 ) -> None:
     names = (*BASIC, name, "rather long as well", NONE)
     for x, width in ((0.0, 0.3), (0.4, 0.3), (0.7, 0.3), (0.05, 0.9)):
-        box = (x * side, 0.3 * side, (x + width) * side, 0.7 * side)
+        box = (x * side, 0.3 * height, (x + width) * side, 0.7 * height)
         result = with_new([box], [name], then="rather long as well", names=names)
-        after = draw(plain(side, side), result)
+        after = draw(plain(height, side), result)
         for _, place, _ in panels:
             assert 0 <= place[0] < place[2] <= after.shape[1]
             assert 0 <= place[1] < place[3] <= after.shape[0]
@@ -594,12 +599,13 @@ def test_names_in_wide_letters_keep_the_table_straight(
     monkeypatch.setattr(terminal.out, "_width", 150)
     names = (*BASIC, "悲喜交加", "驚き", NONE)
     result = with_new([BOX] * 2, ["悲喜交加", "fear"], then="驚き", names=names)
-    for narrow in range(20, 110):
+    for narrow in range(22, 110):
         monkeypatch.setattr(terminal.out, "_width", narrow)
         terminal.show_faces(result)
         for line in capsys.readouterr().out.splitlines()[1:]:
             assert cell_len(line) <= narrow
             assert line.count("驚き") == line.count("驚き 20%")
+            assert line.endswith(("%", "─", "━", "300 200 420 360"))  # nothing is cut off
     monkeypatch.setattr(terminal.out, "_width", 150)
     terminal.show_faces(result)
     title, first, second = capsys.readouterr().out.splitlines()

@@ -188,9 +188,12 @@ def _label(
     reach = (box[0] - far, box[1] - far, box[2] + far, box[3] + far)
     labels, faces = ([other for other in others if _covered(reach, [other])] for others in (labels, faces))
 
+    area = max(1, (box[2] - box[0]) * (box[3] - box[1]))
+
     def cost(choice: tuple[_Wording, Box]) -> tuple[int, int, int]:
         others = 2 * _covered(choice[1], labels) + _covered(choice[1], faces)
-        return others, _covered(choice[1], [box]), _beyond(choice[1], box, faces)
+        own = -(-10 * _covered(choice[1], [box]) // area)  # tenths: on a large face a word matters little
+        return others, own, _beyond(choice[1], box, faces)
 
     choices = [(wording, place) for wording in fitting for place in _label_places(wording, box, layout)]
     corner = (fitting[-1], (0, 0, fitting[-1].width, fitting[-1].height))

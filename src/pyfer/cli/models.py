@@ -75,6 +75,7 @@ def models_verify(
     for name, folder in [(model, find(model))] if model else installed():
         try:
             loaded = Model(folder)
+            _ = loaded.evidence  # its file must be whole, too
         except PyferError as error:
             failed = True
             err.print(Text.assemble((f"{name}: ", "bold red"), str(error)), soft_wrap=True)
