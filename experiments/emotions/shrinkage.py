@@ -1,4 +1,4 @@
-"""How far examples should move a definition: fit `pyfer.learning.SPREAD`, and print what examples do.
+"""How far examples should move a definition: fit `SPREAD` and `DOUBT` of `pyfer.learning`, and print why.
 
 ::
 
@@ -12,8 +12,9 @@ evidence must not have seen a blend.
 
 Three kinds of tables: spreads, with and without a definition; the same with the examples' likelihood raised
 to a power tau below 1, as if they were fewer; and one emotion of a round with a wrong definition, the others
-right and without examples. The last lines weigh what a spread costs where definitions are right against
-what it gains where they are wrong.
+right and without examples; all these without doubt in the definition. Then what doubt costs and gains at the
+spread that ships. The last lines weigh what a spread costs where definitions are right against what it gains
+where they are wrong.
 """
 
 from __future__ import annotations
@@ -34,13 +35,14 @@ from pyfer.emotions import BASIC
 from pyfer.errors import PyferError
 from pyfer.evidence import Evidence, composition
 from pyfer.files import replace_file
-from pyfer.learning import learned_point
+from pyfer.learning import SPREAD, learned_point
 from pyfer.models import Model
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 SPREADS = (0.02, 0.03, 0.05, 0.1, 0.2, 0.4)
+DOUBTS = (0.0, 1e-8, 1e-6, 1e-4, 1e-2)
 SHOTS = (1, 2, 5, 10)
 POWERS = (1.0, 0.5, 0.2)
 ROUNDS = {5: 200, 0: 60}
@@ -61,12 +63,20 @@ class Blended:
     """(m, 36) evidence."""
     evidence: Evidence
 
-    def learned(self, rows: Integers, definition: Floats | None, spread: float, power: float = 1.0) -> Floats:
+    def learned(
+        self,
+        rows: Integers,
+        definition: Floats | None,
+        spread: float,
+        power: float = 1.0,
+        doubt: float = 0.0,
+    ) -> Floats:
         """Return the point (8,) that examples show; their likelihood is raised to `power`."""
         base = self.evidence.base
         shown = base + np.float32(power) * (self.coefficients[rows] - base)
         given = None if definition is None else tuple(map(float, definition))
-        return np.array(learned_point(self.evidence, shown, given, spread=spread), np.float64)
+        point = learned_point(self.evidence, shown, given, spread=spread, doubt=doubt)
+        return np.array(point, np.float64)
 
     def log_p(self, points: Floats, rows: Integers) -> Floats:
         """Return log posteriors (q, w) of faces over w points (w, 8) that are equally likely beforehand."""
@@ -140,7 +150,7 @@ def rounds(blended: Blended, ways: int, shots: int) -> Iterator[Episode]:
 
 
 def learned(
-    blended: Blended, ways: int, shots: int, spread: float | None, power: float = 1.0
+    blended: Blended, ways: int, shots: int, spread: float | None, power: float = 1.0, doubt: float = 0.0
 ) -> dict[str, float]:
     """Return accuracy and log-loss of rounds in which all emotions have examples.
 
@@ -153,7 +163,7 @@ def learned(
             definition = even(blended, way, episode.ways)
             if shots:
                 given = definition if spread is not None else None
-                definition = blended.learned(support, given, spread or 1.0, power)
+                definition = blended.learned(support, given, spread or 1.0, power, doubt)
             points.append(definition)
         log_p = blended.log_p(np.array(points), episode.query)
         right.append((log_p.argmax(1) == episode.truth).mean())
@@ -163,7 +173,12 @@ def learned(
 
 
 def corrected(
-    blended: Blended, ways: int, shots: int, definition: Definition | None, spread: float
+    blended: Blended,
+    ways: int,
+    shots: int,
+    definition: Definition | None,
+    spread: float,
+    doubt: float = 0.0,
 ) -> dict[str, float]:
     """Return what rounds say where one emotion has `definition` and examples, the others the right formula.
 
@@ -176,7 +191,7 @@ def corrected(
         for k, way in enumerate(episode.ways.tolist()):
             point = None if definition is None else definition(blended, way, episode.ways)
             if shots:
-                point = blended.learned(episode.support[k], point, spread)
+                point = blended.learned(episode.support[k], point, spread, doubt=doubt)
             points = right.copy()
             points[k] = point
             log_p = blended.log_p(points, episode.query)
@@ -213,6 +228,18 @@ def wrong(blended: Blended, ways: int) -> dict[str, dict[str, float]]:
     return found
 
 
+def doubtful(blended: Blended, ways: int) -> dict[str, dict[str, float]]:
+    """Return ``"DOUBT, SHOTS"`` -> accuracy with right definitions, recall of one with a wrong member."""
+    return {
+        f"{doubt:g}, {k}": {
+            "accuracy": learned(blended, ways, k, SPREAD, doubt=doubt)["accuracy"],
+            "recall": corrected(blended, ways, k, wrong_member, SPREAD, doubt)["recall"],
+        }
+        for doubt in DOUBTS
+        for k in SHOTS
+    }
+
+
 # --- tables -----------------------------------------------------------------------------------------------
 
 
@@ -228,6 +255,16 @@ def spread_table(curve: dict[str, dict[str, float]], power: float) -> Iterator[s
 
 def _cell(numbers: dict[str, float]) -> str:
     return f"{100 * numbers['accuracy']:11.1f} {numbers['log_loss']:6.3f}"
+
+
+def doubt_table(curve: dict[str, dict[str, float]]) -> Iterator[str]:
+    """Yield the lines of a table: accuracy if all definitions are right / recall of a wrong one, per cent."""
+    yield f"{'doubt':18}" + "".join(f"{f'k = {k}':>18}" for k in SHOTS)
+    for doubt in DOUBTS:
+        cells = [curve[f"{doubt:g}, {k}"] for k in SHOTS]
+        yield f"{doubt:<18g}" + "".join(
+            f"{100 * cell['accuracy']:11.1f} /{100 * cell['recall']:5.1f}" for cell in cells
+        )
 
 
 def wrong_table(curve: dict[str, dict[str, float]]) -> Iterator[str]:
@@ -276,9 +313,9 @@ def costs(curves: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 def cost_table(found: dict[str, dict[str, float]]) -> Iterator[str]:
     """Yield the lines of a table of `costs`."""
-    yield f"{'definitions':28}" + "".join(f"{f'spread {spread}':>14}" for spread in SPREADS)
+    yield f"{'definitions':28}" + "".join(f"{f'spread {spread}':>13}" for spread in SPREADS)
     for row, values in found.items():
-        yield f"{row:28}" + "".join(f"{value:+14.4f}" for value in values.values())
+        yield f"{row:28}" + "".join(f"{value:+13.4f}" for value in values.values())
 
 
 def run(name: str, blended: Blended, output: Path) -> None:
@@ -295,6 +332,9 @@ def run(name: str, blended: Blended, output: Path) -> None:
         print("", f"{what}, one emotion defined so: its recall / accuracy of all", sep="\n")
         curves[what]["wrong"] = curve = wrong(blended, ways)
         print(*wrong_table(curve), sep="\n")
+        print("", f"{what}, spread {SPREAD}: all definitions right / one with a wrong member", sep="\n")
+        curves[what]["doubts"] = curve = doubtful(blended, ways)
+        print(*doubt_table(curve), sep="\n")
     found = costs(curves)
     print("", "log-loss in nats minus that without examples, mean over ways and k", sep="\n")
     print(*cost_table(found), sep="\n")

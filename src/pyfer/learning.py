@@ -6,9 +6,10 @@ By Bayes' rule, for k faces with evidence e_1 ... e_k and each point w of a latt
 
 Each factor is the likelihood ratio of face i, the fitted score without the base rate (`pyfer.evidence`). A
 definition is the prior: p(w) falls with the distance from its point, as a normal density of deviation
-`SPREAD`; without one, all points are alike. What is learned is the posterior mean: again one point, so a
-learned emotion is a few lines of text that any model can use, learning takes milliseconds, and the same faces
-give the same point.
+`SPREAD`, down to a small share everywhere, `DOUBT`: a right definition is hardly moved, a wrong one is given
+up when some faces agree on another point. Without a definition all points are alike. What is learned is the
+posterior mean: again one point, so a learned emotion is a few lines of text that any model can use, learning
+takes milliseconds, and the same faces give the same point.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ Floats = NDArray[np.float64]
 
 SPREAD = 0.03
 """Deviation of the prior around a definition, in weights (Euclidean). Fitted, see experiments/emotions."""
+DOUBT = 1e-6
+"""Prior of any other point of the lattice beside that of the definition: it may be altogether wrong. Fitted,
+see experiments/emotions."""
 _EDGE = (0.2, 0.35, 0.5, 0.65, 0.8)
 _STEPS = (0.1, 0.2, 0.35)  # from a definition towards each corner
 
@@ -49,6 +53,7 @@ def learned_point(
     definition: tuple[float, ...] | None = None,
     *,
     spread: float = SPREAD,
+    doubt: float = DOUBT,
 ) -> tuple[float, ...]:
     """Return the point that examples show.
 
@@ -60,8 +65,8 @@ def learned_point(
         (k, m) evidence of the k examples, by ``evidence.labels``.
     definition
         8 weights by `BASIC`, the point that was thought before any example; None: there is no definition.
-    spread
-        How far the examples may move a definition, see `SPREAD`.
+    spread, doubt
+        How far the examples may move a definition, and how readily they overrule it: see `SPREAD`, `DOUBT`.
 
     Returns
     -------
@@ -89,7 +94,8 @@ def learned_point(
     if center is None:
         mean = _mean(log_likelihood, points)
     else:  # the lattice is no even cover, so its prior mean is not quite the definition: the shift counts
-        log_prior = -((points - center) ** 2).sum(1) / (2 * spread**2)
+        near = np.exp(-((points - center) ** 2).sum(1) / (2 * spread**2))
+        log_prior = np.log(np.maximum(near + doubt, 1e-300))
         mean = center + _mean(log_prior + log_likelihood, points) - _mean(log_prior, points)
     found = np.zeros(len(BASIC))
     found[columns] = np.maximum(mean, 0)
