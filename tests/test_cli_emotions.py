@@ -402,6 +402,18 @@ def test_learn_writes_the_point_that_the_faces_show(run: Run) -> None:
     assert awe.examples.sha256 == model.spec.sha256
 
 
+def test_learn_says_when_the_faces_overrule_the_formula(run: Run) -> None:
+    draw("faces", mixed(10, happiness=1.0))
+    assert (
+        "overruled"
+        in run("emotions", "learn", "gloom", "faces", "--crops", "--formula", "sadness + fear").err
+    )
+    assert (
+        "overruled"
+        not in run("emotions", "learn", "glee", "faces", "--crops", "--formula", "2 joy + fear").err
+    )
+
+
 def test_learning_again_is_anew_and_keeps_what_was_said(run: Run) -> None:
     named = ("--alias", "wonder", "--source", "me", "--note", "hm")
     run("emotions", "define", "awe", "fear + surprise - sadness", *named)

@@ -34,7 +34,7 @@ FLOOR = 1e-4
 CLEAR = 8
 """Votes of ten for one emotion that make a face one of that emotion alone, as in the benchmark."""
 SHRINKAGE = 0.6
-"""Share of the mean variance in the covariance of prototypes: of 0.1, 0.3, 0.6, 0.9 the best for them."""
+"""Share of the mean variance in the covariance of prototypes: about the best for them of 0.1 to 0.9."""
 DECAY = 1e-3
 """Weight of the squared coefficients in regressions, as in `pyfer.training.evidence`."""
 MIXUP_DECAY = 1e-2

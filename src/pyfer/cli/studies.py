@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pyfer.models import Model
     from pyfer.results import Result
 
+_OVERRULED = 0.3  # distance from the formula beyond which it is worth saying that examples moved it
 _SHEET, _SIDE = 48, 96  # faces of a contact sheet, pixels of each
 _DEFINITIONS = "emotions.toml"  # what a result of `discover` is known by
 _LISTED = 5  # pictures that a message names
@@ -81,7 +82,18 @@ def learn(
         f"{'1 face' if count == 1 else f'{count} faces'}{alone}  ({path})",
         soft_wrap=True,
     )
+    if prior is not None and _apart(prior.point, emotion.point) > _OVERRULED:
+        terminal.err.print(
+            Text(
+                "the faces have overruled the formula: they agree on something else, or on nothing", "yellow"
+            )
+        )
     warn_of_rivals(emotion, path, loaded)
+
+
+def _apart(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return half the sum of absolute differences of two points, 0..1."""
+    return sum(abs(a - b) for a, b in zip(one, other, strict=True)) / 2
 
 
 def _before(name: str, known: Mapping[str, Emotion]) -> Emotion | None:
