@@ -352,7 +352,6 @@ def examples(**changes: Any) -> Examples:
         "point": (0, 0, 1, 0, 0, 0, 0, 0),
         "model": "base",
         "sha256": "0a" * 32,
-        "strength": 1.0,
     }
     return Examples(**(fields | changes))
 
@@ -405,18 +404,9 @@ def test_what_is_wrong_with_an_emotion(changes: dict[str, Any], reason: str) -> 
     assert str(caught.value).startswith("emotion 'awe': ")
 
 
-@pytest.mark.parametrize(
-    ("count", "strength", "expected"),
-    [
-        (1, 1.0, {"fear": 1 / 4, "happiness": 1 / 4, "surprise": 1 / 2}),
-        (3, 1.0, {"fear": 1 / 8, "happiness": 1 / 8, "surprise": 3 / 4}),
-        (1, 3.0, {"fear": 3 / 8, "happiness": 3 / 8, "surprise": 1 / 4}),
-        (2, 0.0, {"surprise": 1}),
-    ],
-)
-def test_examples_move_the_point(count: int, strength: float, expected: dict[str, float]) -> None:
-    emotion = Emotion("glee", "fear + joy - sad", examples=examples(count=count, strength=strength))
-    assert emotion.weights == pytest.approx(expected)
+def test_examples_move_the_point() -> None:
+    emotion = Emotion("glee", "fear + joy - sad", examples=examples())
+    assert emotion.weights == {"surprise": 1}
     assert emotion.prior == parse_formula("fear + joy")[0]
     assert emotion.against == parse_formula("fear + joy - sad")[1]
 
@@ -430,9 +420,9 @@ def test_examples_without_a_formula() -> None:
 
 def test_examples_from_a_network() -> None:
     probabilities = np.full(8, 0.125, np.float32)
-    found = examples(point=probabilities, count=np.int64(4), strength=2, sha256="AB" * 32)
-    assert found == examples(point=(0.125,) * 8, count=4, strength=2.0, sha256="ab" * 32)
-    assert {type(v) for v in (*found.point, found.strength)} == {float}
+    found = examples(point=probabilities, count=np.int64(4), sha256="AB" * 32)
+    assert found == examples(point=(0.125,) * 8, count=4, sha256="ab" * 32)
+    assert {type(v) for v in found.point} == {float}
     assert type(found.count) is int
 
 
@@ -442,9 +432,6 @@ def test_examples_from_a_network() -> None:
         ({"count": 0}, "count=0 must be a whole number, 1 or more"),
         ({"count": 1.5}, "count=1.5 must be a whole number"),
         ({"count": True}, "count=True must be a whole number"),
-        ({"strength": -1}, "strength=-1 must be a finite number, 0 or more"),
-        ({"strength": math.inf}, "strength=inf must be a finite number"),
-        ({"strength": math.nan}, "strength=nan must be a finite number"),
         ({"point": (1, 0)}, "must be 8 weights of 0 or more with sum 1"),
         ({"point": (0.5,) * 8}, "must be 8 weights of 0 or more with sum 1"),
         ({"point": (0.99, 0, 0, 0, 0, 0, 0, 0)}, "must be 8 weights of 0 or more with sum 1"),
@@ -461,18 +448,6 @@ def test_examples_from_a_network() -> None:
 def test_what_is_wrong_with_examples(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(ArgumentError, match=f"^examples: .*{reason}"):
         examples(**changes)
-
-
-@QUICK
-@given(points, points, st.integers(1, 100), st.floats(0, 100))
-def test_the_point_lies_between_formula_and_examples(
-    prior: tuple[float, ...], shown: tuple[float, ...], count: int, strength: float
-) -> None:
-    formula = formula_of(prior, digits=12)
-    emotion = Emotion("x", formula, examples=examples(point=shown, count=count, strength=strength))
-    assert sum(emotion.point) == pytest.approx(1, abs=1e-12)
-    for a, b, mean in zip(prior, shown, emotion.point, strict=True):
-        assert min(a, b) - 1e-9 <= mean <= max(a, b) + 1e-9
 
 
 def test_definitions_need_no_numpy() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pickle
 import re
 import subprocess
@@ -27,7 +26,7 @@ REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "emotions.md"
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
 AWE = Emotion("awe", "fear + surprise", source="Ann", note="a note")
 RAGE = Emotion("rage", "3 anger + disgust")
-SHOWN = Examples(5, (0, 0, 0.4, 0, 0, 0, 0.6, 0), "base", "0a" * 32, 3.0)
+SHOWN = Examples(5, (0, 0, 0.4, 0, 0, 0, 0.6, 0), "base", "0a" * 32)
 
 
 def words(*emotions: Emotion, **options: Any) -> Vocabulary:
@@ -233,7 +232,7 @@ def test_refused_names() -> None:
 
 def test_what_a_model_with_fewer_labels_can_express() -> None:
     scorn = Emotion("scorn", "contempt + anger")
-    shown = Examples(9, (0, 0.96, 0, 0, 0, 0, 0, 0.04), "base", "0a" * 32, 1.0)
+    shown = Examples(9, (0, 0.96, 0, 0, 0, 0, 0, 0.04), "base", "0a" * 32)
     glee = Emotion("glee", examples=shown)
     all_of_them = Vocabulary(
         [AWE, scorn, glee], name="v", source="s", note="n", refused=[Refused("love", "no")]
@@ -270,7 +269,6 @@ count = 5
 point = {{surprise = 0.4, fear = 0.6}}
 model = "base"
 sha256 = "{"0a" * 32}"
-strength = 3.0
 
 [[emotion]]
 name = "grim awe"
@@ -296,13 +294,6 @@ def test_a_definition_file() -> None:
     assert list(v) == [awe, Emotion("grim awe", "later + awe", known={"later": later, "awe": awe}), later]
     assert v.refused == {"love": Refused("love", "it needs trust", "joy + trust")}
     assert v.to_toml() == FILE
-
-
-def test_examples_without_strength() -> None:
-    v = words(Emotion("awe", AWE.formula, examples=dataclasses.replace(SHOWN, strength=0)))
-    assert v["awe"].point == pytest.approx(SHOWN.point)
-    assert "strength" not in v.to_toml()
-    assert Vocabulary.from_toml(v.to_toml()) == v
 
 
 def test_basic_emotions_in_a_file() -> None:
@@ -371,7 +362,6 @@ count = 0
 point = {joy = 1.0}
 model = "base"
 sha256 = "x"
-strength = 1
 [[emotion]]
 name = "joy"
 formula = "fear"
@@ -435,17 +425,17 @@ def test_all_problems_of_a_file_are_listed_each_with_its_emotion() -> None:
         ),
         (
             '[[emotion]]\nname = "x"\n[emotion.examples]\ncount = true\npoint = {fear = "1"}\nmodel = "b"\n'
-            f'sha256 = "{"0" * 64}"\nstrength = "3"',
-            "(?s)count=True must be a whole number.*strength='3' must be a number",
+            f'sha256 = "{"0" * 64}"',
+            "count=True must be a whole number",
         ),
         (
             '[[emotion]]\nname = "x"\n[emotion.examples]\ncount = 1\npoint = {fear = "1"}\nmodel = "b"\n'
-            f'sha256 = "{"0" * 64}"\nstrength = 3',
+            f'sha256 = "{"0" * 64}"',
             "emotion 'x': examples: point=.* must be 8 weights",
         ),
         (
             '[[emotion]]\nname = "x"\n[emotion.examples]\ncount = 1\npoint = {surprize = 1}\nmodel = "b"\n'
-            f'sha256 = "{"0" * 64}"\nstrength = 3',
+            f'sha256 = "{"0" * 64}"',
             "emotion 'x': examples: point: 'surprize' is no basic emotion; did you mean 'surprise'",
         ),
     ],
@@ -487,7 +477,7 @@ def emotions_for(draw: Callable[..., Any], names: list[str]) -> list[Emotion]:
         formula = "fear + joy + " + draw(st.sampled_from([" + ", " > "])).join(parts)
         shares = draw(st.lists(st.integers(0, 50), min_size=8, max_size=8).filter(any))
         point = tuple(share / sum(shares) for share in shares)
-        shown = Examples(k + 1, point, draw(texts) + "m", "ab" * 32, draw(st.sampled_from([0.0, 0.1, 9])))
+        shown = Examples(k + 1, point, draw(texts) + "m", "ab" * 32)
         known[name] = Emotion(
             name,
             formula + draw(st.sampled_from(["", " - 3 disgust", " - contempt"])),

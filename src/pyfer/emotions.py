@@ -337,25 +337,20 @@ class Examples:
     count: int
     """How many examples, 1 or more."""
     point: Point
-    """The mixture that they show: 8 weights in the order of `BASIC`, sum 1."""
+    """What they and the formula show together: 8 weights in the order of `BASIC`, sum 1."""
     model: str
     """Name of the model that read them."""
     sha256: str
     """Of its network, 64 hexadecimal digits: another network reads the same faces differently."""
-    strength: float = 0.0
-    """How many examples the formula counts as, 0 or more; 0 where `point` has taken it into account."""
 
     def __post_init__(self) -> None:
         if not _is_number(self.count, Integral) or self.count < 1:
             raise ArgumentError(f"examples: count={self.count!r} must be a whole number, 1 or more")
-        if not _is_number(self.strength) or not 0 <= self.strength < math.inf:
-            raise ArgumentError(f"examples: strength={self.strength!r} must be a finite number, 0 or more")
         if not checked_text(self.model, "examples: model").strip():
             raise ArgumentError(f"examples: model={self.model!r} must be the name of a model")
         if not re.fullmatch("[0-9a-fA-F]{64}", checked_text(self.sha256, "examples: sha256")):
             raise ArgumentError(f"examples: sha256={self.sha256!r} must be 64 hexadecimal digits")
         _set(self, "count", int(self.count))
-        _set(self, "strength", float(self.strength))
         _set(self, "sha256", self.sha256.lower())
         _set(self, "point", _checked_point(self.point))
 
@@ -394,8 +389,8 @@ class Emotion:
     prior: Point | None = field(init=False, repr=False)
     """Point of the formula alone; None where there are only examples."""
     point: Point = field(init=False, repr=False)
-    """8 weights of 0 or more with sum 1, in the order of `BASIC`: the mean of `prior`, which counts
-    ``examples.strength`` times, and ``examples.point``, which counts ``examples.count`` times."""
+    """8 weights of 0 or more with sum 1, in the order of `BASIC`: that of the examples where there are any
+    (`pyfer.learning` has taken the formula into account), else `prior`."""
     against: Point = field(init=False, repr=False)
     """8 weights of 0 or more: what the formula subtracts beyond what is there. Evidence of these basic
     emotions counts against this one."""
@@ -449,14 +444,8 @@ class Emotion:
         if self.examples is None:
             assert self.prior is not None
             return self.prior
-        count, strength = self.examples.count, self.examples.strength
-        prior = self.prior or self.examples.point
-        mean = [
-            (strength * a + count * b) / (strength + count)
-            for a, b in zip(prior, self.examples.point, strict=True)
-        ]
-        whole = math.fsum(mean)
-        return tuple(v / whole for v in mean)
+        whole = math.fsum(self.examples.point)
+        return tuple(v / whole for v in self.examples.point)
 
     def _check_names(self) -> None:
         seen: set[str] = set()

@@ -18,7 +18,6 @@ A definition file is TOML. It is checked whole before anything of it is used::
     point = {fear = 0.6, surprise = 0.4}
     model = "base"
     sha256 = "..."
-    strength = 3.0                      # examples that the formula counts as; 0 when left out
 
     [[refused]]                         # what cannot be expressed
     name = "love"

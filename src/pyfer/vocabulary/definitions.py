@@ -22,7 +22,7 @@ EMOTION_KEYS = {
     "validated": bool,
     "examples": dict,
 }
-_EXAMPLES = {"count": int, "point": dict, "model": str, "sha256": str, "strength": float}
+_EXAMPLES = {"count": int, "point": dict, "model": str, "sha256": str}
 REFUSED_KEYS = {"name": str, "formula": str, "reason": str}
 _TOML = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
 _TOML |= {list: "a list [...]", dict: "a table"}
@@ -95,8 +95,7 @@ def _who(section: str, k: int, table: object) -> str:
 def _examples(table: object) -> tuple[Examples | None, list[str]]:
     if table is None:
         return None, []
-    needed = [key for key in _EXAMPLES if key != "strength"]
-    faults = [f"examples: {fault}" for fault in faults_of(table, _EXAMPLES, needed)]
+    faults = [f"examples: {fault}" for fault in faults_of(table, _EXAMPLES, _EXAMPLES)]
     if faults or not isinstance(table, dict):
         return None, faults
     weights = dict.fromkeys(BASIC, 0.0)
@@ -138,8 +137,6 @@ def table_of(emotion: Emotion, source: str) -> dict[str, Any]:
     table |= {key: getattr(emotion, key) for key, value in defaults.items() if getattr(emotion, key) != value}
     if emotion.examples:
         examples = {one.name: getattr(emotion.examples, one.name) for one in fields(emotion.examples)}
-        if not emotion.examples.strength:
-            del examples["strength"]
         shares = zip(BASIC, emotion.examples.point, strict=True)
         table["examples"] = {**examples, "point": {basic: share for basic, share in shares if share}}
     return table
