@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,9 +18,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from pyfer import cli, terminal
 from pyfer.emotions import BASIC
 from pyfer.files import sha256
-from pyfer.models import Model
+from pyfer.models import Model, add
 
 MakeModel = Callable[..., Path]
 
@@ -138,3 +143,45 @@ def portrait(astronaut: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFact
     path = tmp_path_factory.mktemp("pictures") / "portrait.png"
     Image.fromarray(astronaut[20:180, 145:305]).save(path)
     return path
+
+
+@dataclass
+class Done:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def tree(self) -> Any:
+        """Standard output, which must be one JSON document and nothing else."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tiny: Path, tmp_path: Path
+) -> Run:
+    """Return a function that runs the command in this process, in an empty folder, with `tiny` installed."""
+    add(tiny)
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(terminal.out, "_width", 80)
+    monkeypatch.setattr(terminal.err, "_width", 80)
+
+    def call(*arguments: object, stdin: bytes = b"") -> Done:
+        monkeypatch.setattr(sys, "argv", ["pyfer", *map(str, arguments)])
+        stream = io.BytesIO(stdin)
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream, isatty=lambda: False))
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        captured = capfd.readouterr()
+        assert "Traceback" not in captured.err
+        status = stopped.value.code or 0
+        assert isinstance(status, int)
+        return Done(status, captured.out, captured.err)
+
+    return call

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import os
 import re
 import shutil
@@ -13,67 +12,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MakeModel, describe
+from conftest import Done, MakeModel, Run, describe
 from numpy.typing import NDArray
 from PIL import Image
 from rich.cells import cell_len
 
 import pyfer
-from pyfer import cli, models, terminal
+from pyfer import models, terminal
 from pyfer.cli.common import model_names
 from pyfer.emotions import BASIC
 from pyfer.evaluation import evaluate
 from pyfer.models import Model, add
-
-
-@dataclass
-class Done:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def tree(self) -> Any:
-        """Standard output, which must be one JSON document and nothing else."""
-        return json.loads(self.out)
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tiny: Path, tmp_path: Path
-) -> Run:
-    """Return a function that runs the command in this process, in an empty folder, with `tiny` installed."""
-    add(tiny)
-    place = tmp_path / "here"
-    place.mkdir()
-    monkeypatch.chdir(place)
-    monkeypatch.setattr(terminal.out, "_width", 80)
-    monkeypatch.setattr(terminal.err, "_width", 80)
-
-    def call(*arguments: object, stdin: bytes = b"") -> Done:
-        monkeypatch.setattr(sys, "argv", ["pyfer", *map(str, arguments)])
-        stream = io.BytesIO(stdin)
-        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=stream, isatty=lambda: False))
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capfd.readouterr()
-        assert "Traceback" not in captured.err
-        status = stopped.value.code or 0
-        assert isinstance(status, int)
-        return Done(status, captured.out, captured.err)
-
-    return call
 
 
 def look(path: Path | str) -> tuple[str | None, NDArray[np.uint8]]:

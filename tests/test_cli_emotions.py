@@ -2,76 +2,31 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import sys
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MakeModel
+from conftest import MakeModel, Run
 from numpy.typing import NDArray
 from PIL import Image
 from rich.cells import cell_len
 from test_benchmark import drawn_faces, write_fer
 
 import pyfer
-from pyfer import benchmark, cli, terminal
+from pyfer import benchmark, terminal
 from pyfer.blends import Interval
 from pyfer.cartoon import cartoon_faces
 from pyfer.discovery import Discovery, Mixture
 from pyfer.emotions import BASIC, NONE, UNCERTAIN
 from pyfer.errors import ArgumentError
 from pyfer.learning import learned_point
-from pyfer.models import Model, add
+from pyfer.models import Model
 from pyfer.pipeline import Pipeline, Reading
 from pyfer.vocabulary import catalogues, load, mine
-
-
-@dataclass
-class Done:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def tree(self) -> Any:
-        """Standard output, which must be one JSON document and nothing else."""
-        return json.loads(self.out)
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tiny: Path, tmp_path: Path
-) -> Run:
-    """Return a function that runs the command in this process, in an empty folder, with `tiny` installed."""
-    add(tiny)
-    place = tmp_path / "here"
-    place.mkdir()
-    monkeypatch.chdir(place)
-    wide(monkeypatch, 80)
-
-    def call(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["pyfer", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(), isatty=lambda: False))
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capfd.readouterr()
-        assert "Traceback" not in captured.err
-        status = stopped.value.code or 0
-        assert isinstance(status, int)
-        return Done(status, captured.out, captured.err)
-
-    return call
 
 
 def wide(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:

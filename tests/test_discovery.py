@@ -278,10 +278,9 @@ def test_the_order_of_the_faces_makes_no_difference() -> None:
 
 def test_a_prior_makes_no_difference() -> None:
     found, coefficients, _ = planted()
-    posterior = posterior_of(prior=True)
-    shift = posterior.coefficients(np.ones((1, 8), np.float32), np.ones((1, 1), np.float32))
-    assert np.abs(shift).max() > 0.1
-    other = discover(posterior, coefficients + shift)
+    posterior, p = posterior_of(prior=True), np.full((len(coefficients), 8), 0.125, np.float32)
+    assert np.abs(posterior(coefficients, p) - posterior_of()(coefficients, p)).max() > 0.1
+    other = discover(posterior, coefficients)
     for one, same in zip(found.found, other.found, strict=True):
         assert (same.name, same.rows.tolist()) == (one.name, one.rows.tolist())
         assert same.deviance == pytest.approx(one.deviance, rel=1e-3)

@@ -311,6 +311,7 @@ def _reliability(faces: _Faces, posterior: Posterior, model: Model) -> Reliabili
     confidence, right = p.max(1).astype(np.float64), p.argmax(1) == truth[known]
     curve = coverage_curve(confidence, right)
     basics = Posterior(Vocabulary([]), model.evidence, faces.labels)
+    pairs, _ = mean_rule(faces.p, faces.labels)
     none = basics(faces.evidence, faces.p)[:, -1].astype(np.float64)
     return Reliability(
         n=int(known.sum()),
@@ -318,7 +319,7 @@ def _reliability(faces: _Faces, posterior: Posterior, model: Model) -> Reliabili
         ece=expected_calibration_error(right.astype(np.float64), confidence),
         votes_ece=_votes_ece(faces, posterior),
         answered={share: accuracy_at(*curve, share) for share in SHARES},
-        none_auroc=_auroc(none[found.rows], none[found.single]),
+        none_auroc=measure(found.choose(pairs, none), found.pair, draws=1).auroc.value,
     )
 
 
@@ -335,9 +336,3 @@ def _votes_ece(faces: _Faces, posterior: Posterior) -> float:
     best = p.argmax(1)
     rows = np.arange(len(best))
     return expected_calibration_error(truth[rows, best], p[rows, best])
-
-
-def _auroc(blend: NDArray[np.float64], single: NDArray[np.float64]) -> float:
-    order = np.sort(single)
-    below, up_to = np.searchsorted(order, blend, "left"), np.searchsorted(order, blend, "right")
-    return float((below + up_to).mean() / 2 / len(order))

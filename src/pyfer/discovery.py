@@ -153,7 +153,7 @@ def _checked(posterior: Posterior, coefficients: NDArray[np.float32], least: int
             f"coefficients has shape {np.shape(coefficients)}; it must be (n, {m}) for "
             f"{', '.join(posterior.basics)}; take it from posterior.coefficients"
         )
-    raw = np.asarray(coefficients, np.float64) - posterior._shift
+    raw = np.asarray(coefficients, np.float64)
     bad = np.flatnonzero(~np.isfinite(raw).all(1))
     if len(bad):
         raise ArgumentError(f"coefficients has NaN or infinity in row {bad[0]}; leave such faces out")

@@ -130,18 +130,22 @@ class Posterior:
     def coefficients(
         self, probabilities: NDArray[np.float32], embedding: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
-        """Return the evidence (n, m) of faces, from probabilities (n, labels) and embeddings (n, e)."""
-        return self.evidence(probabilities[:, self._columns], embedding) + self._shift
+        """Return the evidence (n, m) of faces, from probabilities (n, labels) and embeddings (n, e).
+
+        It does not depend on the wanted prior, which counts when it is read.
+        """
+        return self.evidence(probabilities[:, self._columns], embedding)
 
     def __call__(
         self, coefficients: NDArray[np.float32], probabilities: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Return the posterior (n, k + 1), rows sum to 1, columns as `names`."""
-        z = coefficients @ self.compositions.T + self._log_prior
+        shifted = coefficients + self._shift
+        z = shifted @ self.compositions.T + self._log_prior
         if self._against.any():
             present = np.minimum(probabilities[:, self._columns], _CERTAIN)
             z = z + np.log1p(-present) @ self._against.T
-        others = coefficients @ self._grid_compositions[self._unknown].T + self._grid_log_prior[self._unknown]
+        others = shifted @ self._grid_compositions[self._unknown].T + self._grid_log_prior[self._unknown]
         z = np.concatenate([z, others], axis=1)
         p = np.exp(z - z.max(1, keepdims=True))
         k = len(self.points)
@@ -150,7 +154,7 @@ class Posterior:
 
     def mixtures(self, coefficients: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (n, b) what each face seems to be mixed of: the mean of the posterior over the grid."""
-        z = coefficients @ self._grid_compositions.T + self._grid_log_prior
+        z = (coefficients + self._shift) @ self._grid_compositions.T + self._grid_log_prior
         p = np.exp(z - z.max(1, keepdims=True))
         return np.asarray(p / p.sum(1, keepdims=True) @ self._grid, np.float32)
 
@@ -162,7 +166,7 @@ class Posterior:
         mixtures = self.mixtures(coefficients)
         return [
             self._explanation(e, p, mixture, rivals)
-            for e, p, mixture in zip(coefficients, posterior, mixtures, strict=True)
+            for e, p, mixture in zip(coefficients + self._shift, posterior, mixtures, strict=True)
         ]
 
     def overlap(self) -> NDArray[np.float64]:
