@@ -518,3 +518,27 @@ def test_counts_of_the_real_ckplus() -> None:
     assert data.subjects is not None
     assert len(set(data.subjects.tolist())) == 108
     assert len(open_data(f"ckplus:{path}?neutral=1")) == 287 + 91
+
+
+def test_of_classes_keeps_the_faces_whose_label_is_one_of_them() -> None:
+    share = np.array([[0.6, 0.4, 0], [0.2, 0.3, 0.5], [0, 0, 0], [0.5, 0, 0.5]], np.float32)
+    faces = FaceData(
+        np.zeros((4, 8, 8), np.uint8),
+        {"a": share, "b": one_hot(np.array([0, 1, 1, 0]), 2)},
+        {"a": ("neutral", "anger", "fear"), "b": ("sadness", "surprise")},
+        np.array(list("wxyz")),
+        groups={"age": np.array(["old", "young", "", "old"])},
+    )
+    some = faces.of_classes(["angry", "neutral"])
+    assert list(some.ids) == ["w", "z"]
+    assert list(some.groups["age"]) == ["old", "old"]
+    assert some.labels == {"a": ("neutral", "anger")}
+    assert np.allclose(some.targets["a"], [[0.6, 0.4], [1, 0]])
+    with pytest.raises(ArgumentError, match="a has neutral, anger, fear; b has sadness, surprise"):
+        faces.of_classes(["anger", "sadness"])
+
+
+def test_joined_data_sets_keep_what_is_known_of_the_persons() -> None:
+    old, young = tiny(2), tiny(1)
+    joint = concatenate([replace(old, groups={"age": np.array(["old", "old"])}), young])
+    assert list(joint.groups["age"]) == ["old", "old", ""]

@@ -12,7 +12,7 @@ Readers never download. A new reader is one function ``(path, options) -> FaceDa
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 from numpy.typing import NDArray
 
-from pyfer.emotions import BASIC
+from pyfer.emotions import BASIC, canonical
 from pyfer.errors import ArgumentError, DataError, did_you_mean
 
 FER2013_LABELS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear")
@@ -47,6 +47,8 @@ class FaceData:
     """(n,) who is shown, where the data set says so."""
     votes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """head -> (n, c) raw votes of annotators, where there are any."""
+    groups: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    """what is known of the persons, such as ``"age"`` -> (n,) group names; empty text where it is not said."""
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -54,6 +56,7 @@ class FaceData:
             raise DataError(f"images={self.images.dtype}{self.images.shape} must be uint8 (n, h, w[, 3])")
         columns: dict[str, Any] = {"ids": self.ids, "subjects": self.subjects, **self.targets}
         columns |= {f"votes of {head}": votes for head, votes in self.votes.items()}
+        columns |= {f"group {name}": group for name, group in self.groups.items()}
         for name, column in columns.items():
             if column is not None and len(column) != n:
                 raise DataError(f"{name} has {len(column)} rows for {n} images; they must be equal")
@@ -80,7 +83,40 @@ class FaceData:
             ids=self.ids[rows],
             subjects=None if self.subjects is None else self.subjects[rows],
             votes={h: v[rows] for h, v in self.votes.items()},
+            groups={name: group[rows] for name, group in self.groups.items()},
         )
+
+    def of_classes(self, classes: Sequence[str]) -> FaceData:
+        """Return the faces of some classes: each head keeps these labels, and its shares sum to 1 again.
+
+        A face's label is the class with the largest share; faces that have another label, in all heads, are
+        left out. Heads that know fewer than two of the classes go.
+
+        Raises
+        ------
+        ArgumentError
+            No head knows two of the classes.
+        """
+        known = dict.fromkeys(name for names in self.labels.values() for name in names)
+        wanted = {canonical(name, known) for name in classes}
+        targets, labels = {}, {}
+        for head, names in self.labels.items():
+            columns = [k for k, name in enumerate(names) if name in wanted]
+            if len(columns) < 2:
+                continue
+            target = self.targets[head]
+            part = target[:, columns]
+            total = part.sum(1, keepdims=True)
+            is_one = (part.max(1) >= target.max(1)) & (total[:, 0] > 0)
+            targets[head] = np.where(is_one[:, None], part / np.maximum(total, 1e-9), 0).astype(np.float32)
+            labels[head] = tuple(names[k] for k in columns)
+        if not targets:
+            raise ArgumentError(
+                f"classes={classes!r} must name two or more of the labels of one head: "
+                + "; ".join(f"{head} has {', '.join(names)}" for head, names in self.labels.items())
+            )
+        some = np.any([target.any(1) for target in targets.values()], axis=0)
+        return replace(self, targets=targets, labels=labels, votes={})[some]
 
     def labelled(self, head: str) -> FaceData:
         """Return the faces that `head` has a label for."""
@@ -168,7 +204,17 @@ def concatenate(parts: list[FaceData]) -> FaceData:
         np.concatenate([p.ids for p in parts]),
         np.concatenate(subjects) if len(subjects) == len(parts) else None,
         _joint_votes(parts),
+        _joint_groups(parts),
     )
+
+
+def _joint_groups(parts: list[FaceData]) -> dict[str, NDArray[np.str_]]:
+    """Return the groups that any part names; a part that does not name them says nothing."""
+    names = dict.fromkeys(name for part in parts for name in part.groups)
+    return {
+        name: np.concatenate([part.groups.get(name, np.full(len(part), "")) for part in parts])
+        for name in names
+    }
 
 
 def _joint_votes(parts: list[FaceData]) -> dict[str, NDArray[np.float32]]:
