@@ -48,7 +48,7 @@ class FaceData:
     votes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """head -> (n, c) raw votes of annotators, where there are any."""
     groups: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
-    """what is known of the persons, such as ``"age"`` -> (n,) group names; empty text where it is not said."""
+    """what is known of the persons, as ``"age"`` -> (n,) names of groups; empty where it is not said."""
 
     def __post_init__(self) -> None:
         n = len(self.images)
