@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from pyfer import datasets
 from pyfer.datasets import (
     CKPLUS_LABELS,
     FER2013_LABELS,
@@ -26,6 +25,7 @@ from pyfer.datasets import (
     open_data,
     readers,
     register,
+    registry,
 )
 from pyfer.emotions import BASIC
 from pyfer.errors import ArgumentError, DataError
@@ -378,18 +378,18 @@ def test_cartoon_refuses_wrong_options(spec: str, error: type[Exception], messag
 # --- any data set -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spec", ["", "cartoons:", "fer2013:/x", "/data/fer2013plus", ":x"])
+@pytest.mark.parametrize("spec", ["", "cartoons:", "fer2014:/x", "/data/fer2013plus", ":x"])
 def test_an_unknown_reader_is_an_error_that_lists_the_known(spec: str) -> None:
-    message = "must be READER:PATH.*one of cartoon, ckplus, fer2013plus"
+    message = "must be READER:PATH.*one of affectnet, cartoon, ckplus, .*fer2013plus"
     with pytest.raises(ArgumentError, match=message) as caught:
         open_data(spec)
-    if spec in ("cartoons:", "fer2013:/x"):
+    if spec in ("cartoons:", "fer2014:/x"):
         assert "did you mean" in str(caught.value)
 
 
 def test_a_reader_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "_READERS", dict(datasets._READERS))
-    monkeypatch.setattr(datasets, "EXAMPLES", dict(datasets.EXAMPLES))
+    monkeypatch.setattr(registry, "_READERS", dict(registry._READERS))
+    monkeypatch.setattr(registry, "EXAMPLES", dict(registry.EXAMPLES))
     asked: list[Any] = []
 
     def mine(path: Path, options: dict[str, str]) -> FaceData:

@@ -22,7 +22,11 @@ from numpy.typing import NDArray
 from pyfer.datasets import blend_pairs
 from pyfer.emotions import BASIC, canonical
 from pyfer.errors import ArgumentError
-from pyfer.evaluation import confusion_matrix
+from pyfer.evaluation.intervals import CHUNK as _CHUNK  # noqa: F401  (the tests follow the resamples)
+from pyfer.evaluation.intervals import Interval as Interval
+from pyfer.evaluation.intervals import bootstrap
+from pyfer.evaluation.intervals import times as _times  # noqa: F401
+from pyfer.evaluation.metrics import confusion_matrix
 
 Pair = tuple[str, str]
 Floats = NDArray[np.floating[Any]]
@@ -50,8 +54,6 @@ SINGLE_VOTES = 8
 """Votes of ten that one emotion needs for a *single-emotion* face, what blends are told apart from."""
 SUPPORT = 10
 """Faces of each pair that an episode sets aside as examples, the most shots there can be."""
-_CHUNK = 64
-"""Resamples drawn at a time: tens of megabytes at full size."""
 _MEMBERS = np.array([[BASIC.index(name) for name in pair] for pair in PAIRS])
 _ELEVEN = np.array([PAIRS.index(pair) for pair in ELEVEN])
 
@@ -167,29 +169,6 @@ def mean_rule(p: Floats, labels: Sequence[str]) -> tuple[NDArray[np.float64], ND
 
 
 # --- metrics ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its 95 % percentile bootstrap interval (Efron 1979; Efron & Tibshirani 1993, ch. 13).
-
-    ``str()`` gives one decimal, ``58.7 [55.1, 62.0]``; ``f"{interval:.3f}"`` as many as it says.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def __format__(self, spec: str) -> str:
-        value, low, high = (format(x, spec or ".1f") for x in (self.value, self.low, self.high))
-        return f"{value} [{low}, {high}]"
-
-    def __str__(self) -> str:
-        return format(self)
-
-    def scaled(self, factor: float) -> Interval:
-        """Return the interval times `factor` > 0, for example 100 to speak in per cent."""
-        return Interval(self.value * factor, self.low * factor, self.high * factor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -346,18 +325,7 @@ def _intervals(judges: list[_Judge], like: Scored, draws: int, seed: int) -> lis
         first, *others = (judge(*times) for judge in judges)
         return first - others[0] if others else first
 
-    rng = np.random.default_rng(seed)
-    sizes = [min(_CHUNK, draws - start) for start in range(0, draws, _CHUNK)]
-    drawn = np.concatenate([values(_times(rng, k, m), _times(rng, k, s)) for k in sizes])
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    value = values(np.ones((1, m), np.int64), np.ones((1, s), np.int64))[0]
-    return [Interval(*map(float, numbers)) for numbers in zip(value, low, high, strict=True)]
-
-
-def _times(rng: np.random.Generator, draws: int, n: int) -> Integers:
-    """Return (draws, n): how often each of n faces is in each of `draws` resamples of n faces."""
-    faces = rng.integers(0, n, (draws, n)) + n * np.arange(draws)[:, None]
-    return np.bincount(faces.ravel(), minlength=draws * n).reshape(draws, n)
+    return bootstrap(values, (m, s), draws=draws, seed=seed)
 
 
 # --- learning a pair from few faces ----------------------------------------------------------------------

@@ -7,6 +7,7 @@
     ├── SourceError     (also OSError)      a picture cannot be read; ``kind`` says why in one word
     ├── ModelError                          a model folder is damaged, foreign or unknown
     ├── DataError                           a data set is missing, damaged or does not fit
+    │   └── BadDataError                    some of its faces cannot be read; ``problems`` lists them
     ├── TrainingError                       a training run cannot start or go on
     └── MissingExtraError (also ImportError) an optional part is not installed
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 
 
@@ -52,6 +53,22 @@ class ModelError(PyferError):
 
 class DataError(PyferError):
     """A data set is missing, damaged or does not fit the task."""
+
+
+class BadDataError(DataError):
+    """Some faces of a data set cannot be read, and nobody said to leave them out.
+
+    Parameters
+    ----------
+    message
+        Counts of each kind of problem, the first places, and what to do.
+    problems
+        All of them, as `pyfer.datasets.Problem`.
+    """
+
+    def __init__(self, message: str, problems: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class TrainingError(PyferError):

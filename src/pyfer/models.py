@@ -15,6 +15,8 @@ written beside it. Its keys::
                   "prior"}
     embedding     name of the output with the embedding, or null
     evidence      sha256 of evidence.npz beside it (see `pyfer.evidence`), or left out
+    features      sha256 of features.npz beside it (a `pyfer.features.Bank`), whose numbers the ONNX file
+                  takes; left out where it takes the crops themselves
     about         anything for people: data, licence, scores, training recipe
 
 A head's ``activation`` is ``logits`` (softmax is applied here, after division by ``temperature`` and
@@ -30,9 +32,9 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +42,9 @@ from numpy.typing import NDArray
 from pyfer import evidence
 from pyfer.crops import Preprocessing
 from pyfer.emotions import ALIASES
-from pyfer.errors import ArgumentError, ModelError, PyferError, did_you_mean
+from pyfer.errors import ArgumentError, MissingExtraError, ModelError, PyferError, did_you_mean
 from pyfer.evidence import Evidence
+from pyfer.features import Bank, Codebook, Feature, register
 from pyfer.files import home as home
 from pyfer.files import replace_folder, sha256
 
@@ -49,6 +52,7 @@ OnDone = Callable[[int, int], None]
 """Progress of a long piece of work: called with (done, in all)."""
 
 DEFAULT_MODEL = "base"
+FEATURES = "features.npz"
 BATCH = 64
 """Crops a run of the network: larger batches gain nothing on a CPU and cost memory."""
 _SHIPPED = Path(__file__).parent / "weights"
@@ -64,6 +68,7 @@ _KEYS = (
     "heads",
     "embedding",
     "evidence",
+    "features",
     "about",
 )
 
@@ -142,6 +147,7 @@ class Spec:
     heads: tuple[Head, ...]
     embedding: str | None = None
     evidence: str | None = None
+    features: str | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
     def head(self, name: str | None = None) -> Head:
@@ -206,6 +212,10 @@ class Model:
         _check_hash(path, self.spec.sha256)
         if self.spec.evidence is not None:
             _check_hash(self.folder / evidence.FILE, self.spec.evidence)
+        self._bank = None
+        if self.spec.features is not None:
+            _check_hash(self.folder / FEATURES, self.spec.features)
+            self._bank = Bank.load(self.folder / FEATURES)
         self._session = _session(path, threads)
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
@@ -243,7 +253,7 @@ class Model:
         parts = [self._run(crops[k : k + step]) for k in range(0, len(crops), step)]
         raw = {
             name: np.concatenate([np.zeros((0, width), np.float32), *(part[name] for part in parts)])
-            for name, width in self._widths.items()
+            for name, width in self.widths.items()
         }
         for name, values in raw.items():
             if not np.isfinite(values).all():
@@ -257,7 +267,9 @@ class Model:
     def _run(self, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """Return the raw outputs (n, c) by name; where the network wants more crops, the last one repeats."""
         n = len(crops)
-        x = self.spec.input(crops)
+        x: NDArray[Any] = self.spec.input(crops)
+        if self._bank is not None:
+            x = self._bank(x[..., 0] if x.shape[-1] == 1 else x)
         if n < self._fixed:
             x = np.concatenate([x, np.repeat(x[-1:], self._fixed - n, axis=0)])
         values = self._session.run(self._outputs, {self._input: x})
@@ -279,17 +291,62 @@ class Model:
         side = self.spec.input.size
         try:
             result = self._run(np.zeros((self._fixed or 2, side, side, 3), np.uint8))
+        except MissingExtraError:
+            raise
         except Exception as error:  # onnxruntime raises bare C++ exceptions of many kinds
             raise ModelError(
                 f"model {self.name!r}: its ONNX file does not take the input of model.json: {error}"
             ) from error
-        self._widths = {name: values.shape[1] for name, values in result.items()}
+        self.widths = {name: values.shape[1] for name, values in result.items()}
         for head in self.spec.heads:
-            if (width := self._widths[head.output]) != len(head.labels):
+            if (width := self.widths[head.output]) != len(head.labels):
                 raise ModelError(
                     f"model {self.name!r}: output {head.output!r} has {width} values, "
                     f"model.json gives {len(head.labels)} labels"
                 )
+
+
+@register
+@dataclass(frozen=True, kw_only=True)
+class Embedding(Feature):
+    """The embedding of a model that is installed: what a network has learned to see, for other machines.
+
+    A. Razavian et al.: "CNN Features off-the-shelf", CVPR-W 2014. It takes crops as they are, not registered.
+
+    Width: that of the model's embedding, 192 for ``base``.
+    """
+
+    kind: ClassVar[str] = "embedding"
+    sees: ClassVar[str] = "what a network has learned"
+    paper: ClassVar[str] = "Razavian et al. 2014"
+    registered: ClassVar[bool] = False
+
+    model: str = DEFAULT_MODEL
+    """Name of an installed model, or a model folder."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(isinstance(self.model, str) and bool(self.model), "model", "the name of a model")
+
+    @property
+    def width(self) -> int:
+        """How many numbers a face gets."""
+        model = _of_embedding(self.model)
+        if model.spec.embedding is None:
+            raise ArgumentError(f"embedding: model={self.model!r} has no embedding; name another model")
+        width: int = model.widths[model.spec.embedding]
+        return width
+
+    def describe(self, crops: NDArray[np.uint8], codebook: Codebook) -> NDArray[np.float32]:
+        """Return (n, width)."""
+        found = _of_embedding(self.model)(crops).embedding
+        assert found is not None, self.width
+        return found
+
+
+@lru_cache(maxsize=2)
+def _of_embedding(name: str) -> Model:
+    return Model(name)
 
 
 def _check_hash(path: Path, wanted: str) -> None:
@@ -359,21 +416,27 @@ def _spec(tree: object) -> Spec:
     margin = float(_get(crop, "margin", float, 0.0))
     if not -0.5 < margin <= 2:
         raise ModelError(f"margin={margin} must lie in -0.5..2, fractions of the box")
+    input_ = Preprocessing.from_dict(_get(tree, "input", dict))
     heads = tuple(_head(head) for head in _get(tree, "heads", list))
     if not heads or len({head.name for head in heads}) < len(heads):
         raise ModelError("heads must be a list of one or more, with different names")
+    if tree.get("features") is not None and (input_.dtype, input_.layout) != ("uint8", "nhwc"):
+        raise ModelError(
+            "features need input dtype 'uint8', layout 'nhwc' and scale 1: they take gray levels"
+        )
     return Spec(
         name=name,
         kind=_get(tree, "kind", str),
         file=file,
         sha256=_digest(tree, "sha256", file),
         window=1,
-        input=Preprocessing.from_dict(_get(tree, "input", dict)),
+        input=input_,
         align=_get(crop, "align", bool, True),
         margin=margin,
         heads=heads,
         embedding=None if tree.get("embedding") is None else _get(tree, "embedding", str),
         evidence=None if tree.get("evidence") is None else _digest(tree, "evidence", evidence.FILE),
+        features=None if tree.get("features") is None else _digest(tree, "features", FEATURES),
         about=_get(tree, "about", dict, {}),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from rich.text import Text
 from pyfer.emotions import BASIC, NONE, UNCERTAIN, percent
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from pyfer.benchmark import Curve, Report
     from pyfer.benchmark import Table as BlendTable
     from pyfer.blends import Interval
@@ -41,12 +43,26 @@ def shown(name: str) -> str:
 @contextmanager
 def progress(what: str, total: int, quiet: bool = False) -> Iterator[OnDone]:
     """Show a bar with the time left on standard error, where that is a terminal."""
+    with stages(quiet) as say:
+        say(what, 0, total)
+        yield lambda done, n: say(what, done, n)
+
+
+@contextmanager
+def stages(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar with the time left for each stage of a work that has several, named as they come."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done, n: bar.update(task, completed=done, total=n)
+        tasks: dict[str, TaskID] = {}
+
+        def say(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield say
 
 
 # --- faces ------------------------------------------------------------------------------------------------
@@ -182,8 +198,15 @@ def _details(face: Face, answer: str, room: int) -> Text:
 
 def show_scores(scores: Scores) -> None:
     """Print the metrics of an evaluation, and the confusion with labels as long as there is room for."""
-    for names in (("accuracy", "macro_recall", "macro_f1"), ("top2", "ece", "nll")):
-        out.print("  ".join(f"{name} {getattr(scores, name):.4f}" for name in names))
+    names = ("accuracy", "macro_recall", "macro_f1", "top2", "kappa", "macro_auroc", "ece", "nll", "brier")
+    texts = [
+        f"{name} {scores.interval(name):.4f}" if scores.intervals else f"{name} {getattr(scores, name):.4f}"
+        for name in names
+    ]
+    wide = max(map(len, texts))
+    beside = max(1, min(3, (out.width + 2) // (wide + 2)))
+    for start in range(0, len(texts), beside):
+        out.print("  ".join(f"{text:{wide}}" for text in texts[start : start + beside]).rstrip())
     first = max(map(len, scores.labels))
     width = (out.width - first - len("  recall")) // len(scores.labels) - 1
     width = max(len(str(scores.confusion.max())), min(9, width))

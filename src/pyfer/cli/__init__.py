@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from pyfer.cli import data, emotions, models, recognition, studies, training
+from pyfer.cli import data, emotions, evaluation, features, models, recognition, studies, subsets, training
 from pyfer.errors import PyferError
 from pyfer.terminal import err, out
 
@@ -23,13 +23,16 @@ app = typer.Typer(
 # in the order of the help
 app.command(epilog=recognition.PREDICT_EXAMPLES)(recognition.predict)
 app.command(epilog=training.TRAIN_EXAMPLE)(training.train)
-app.command(epilog=training.EVALUATE_EXAMPLE)(training.evaluate)
+app.command(epilog=evaluation.EVALUATE_EXAMPLE)(evaluation.evaluate)
+app.command(epilog=subsets.SUBSETS_EXAMPLE)(subsets.subsets)
 emotions.app.command("learn", epilog=studies.LEARN_EXAMPLE)(studies.learn)
 emotions.app.command("discover", epilog=studies.DISCOVER_EXAMPLE)(studies.discover)
 emotions.app.command("fit", epilog=studies.FIT_EXAMPLE)(studies.fit)
 emotions.app.command("benchmark", epilog=studies.BENCHMARK_EXAMPLE)(studies.benchmark)
+data.app.command("audit", epilog=evaluation.AUDIT_EXAMPLE)(evaluation.audit_command)
 app.add_typer(emotions.app, name="emotions")
 app.add_typer(models.app, name="models")
+app.add_typer(features.app, name="features")
 app.add_typer(data.app, name="data")
 
 

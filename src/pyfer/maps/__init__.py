@@ -4,11 +4,21 @@
 
     simplex     emotion_map: where emotions and faces lie
     charts      explain_picture, stack, separability_chart
+    scatter     subset_chart: how well the subsets of some classes are told apart
     places      where words go so that none covers another
     paper       colours and letters
 """
 
 from pyfer.maps.charts import explain_picture, separability_chart, stack
+from pyfer.maps.scatter import subset_chart
 from pyfer.maps.simplex import RING, emotion_colors, emotion_map
 
-__all__ = ["RING", "emotion_colors", "emotion_map", "explain_picture", "separability_chart", "stack"]
+__all__ = [
+    "RING",
+    "emotion_colors",
+    "emotion_map",
+    "explain_picture",
+    "separability_chart",
+    "stack",
+    "subset_chart",
+]

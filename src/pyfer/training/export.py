@@ -23,9 +23,10 @@ import pyfer
 from pyfer.crops import Preprocessing
 from pyfer.datasets import FaceData, concatenate, open_data
 from pyfer.errors import TrainingError
-from pyfer.evaluation import evaluate, fit_temperature
+from pyfer.evaluation import fit_temperature
 from pyfer.files import replace_file, replace_folder, sha256
 from pyfer.models import Model
+from pyfer.training.card import plain_card
 from pyfer.training.loop import load_network, sampling_weights
 from pyfer.training.network import Network
 from pyfer.training.settings import Settings, to_dict
@@ -99,7 +100,7 @@ def export(run: Path, folder: Path, *, settings: Settings | None = None, card: s
             after = Model(work)(validation.images)
             same = min(_same_answer(before.probabilities[h], after.probabilities[h]) for h in labels)
         _describe(target, settings, labels, _calibrate(Model(work), settings, train, validation))
-        replace_file(work / "README.md", (card or _plain_card(Model(work), settings)).encode())
+        replace_file(work / "README.md", (card or plain_card(Model(work), settings)).encode())
     return Exported(folder, difference, same)
 
 
@@ -255,20 +256,3 @@ def _describe(
         "about": {"made_by": f"pyfer {pyfer.__version__}", "training": to_dict(settings)},
     }
     replace_file(path.with_name("model.json"), (json.dumps(tree, indent=2) + "\n").encode())
-
-
-def _plain_card(model: Model, settings: Settings) -> str:
-    """Return a model card that says what the run knows about itself."""
-    lines = [f"# {model.name}", "", "Trained by `pyfer train` on:", ""]
-    lines += [f"- `{spec}`" for spec in settings.data.train]
-    lines += [
-        "",
-        f"The calibration was made on `{settings.data.validation}`, so these figures of it are optimistic:",
-        "",
-    ]
-    validation = open_data(settings.data.validation)
-    lines += ["| head | faces | accuracy | macro-recall | ECE |", "| --- | --- | --- | --- | --- |"]
-    for head in model.spec.heads:
-        s = evaluate(model, validation, head=head.name)
-        lines.append(f"| {head.name} | {s.n} | {s.accuracy:.3f} | {s.macro_recall:.3f} | {s.ece:.3f} |")
-    return "\n".join(lines) + "\n"

@@ -26,7 +26,10 @@ class DataSettings:
     train: tuple[str, ...]
     """Data sets to learn from, as `pyfer.datasets.open_data` names them."""
     validation: str
-    """Data set for every choice: early stop, temperature, thresholds. Never a test set."""
+    """Data set for every choice: early stop, temperature, thresholds. Never a test set. An SVM can do without
+    (empty): it is then calibrated by what it said about faces of folds that it had not seen."""
+    classes: tuple[str, ...] = ()
+    """Learn and validate these emotions alone; empty takes all that the data have labels for."""
     rare_power: float = 0.3
     """A face is drawn in proportion to (share of its class) ** -rare_power; 0 draws all alike."""
 
@@ -193,6 +196,57 @@ class ExportSettings:
 
 
 @dataclass(frozen=True)
+class FeatureSettings:
+    """What a machine that cannot see is told of a face (see `pyfer.features`)."""
+
+    bank: tuple[dict[str, Any], ...] = ()
+    """The features, as ``{name = "hog", cell = 6}``; what is left out is the default."""
+    registration: dict[str, Any] = field(default_factory=dict)
+    """Options of `pyfer.features.Registration`."""
+    registered: bool = True
+    """Whether crops are registered by their landmarks first."""
+
+
+@dataclass(frozen=True)
+class SvmSettings:
+    """A support vector machine, one against the rest, with squared hinge loss (see `pyfer.training.svm`)."""
+
+    heads: tuple[str, ...] = ()
+    """Heads of the data to learn; empty takes all. The first is the model's default."""
+    components: int = 400
+    """Main components of each feature that are kept; 0 keeps the numbers as they are."""
+    whiten: float = 0.0
+    """Components are divided by their deviation to this power: 0 leaves it, 1 makes all alike."""
+    kernel: str = "rbf"
+    """``rbf`` or ``linear``."""
+    basis: int = 4000
+    """Faces that span the kernel's space (Nystroem); with as many as there are faces it is exact."""
+    gamma: tuple[float, ...] = (1.0,)
+    """Candidates for exp(-gamma d²), where the mean d² of two faces is 2."""
+    c: tuple[float, ...] = (0.3, 1.0)
+    """Candidates for the weight of the loss."""
+    folds: int = 5
+    """Folds, grouped by subject, that choose among the candidates, and calibrate without validation data."""
+    search: int = 6000
+    """Most faces that the choice looks at."""
+    balance: float = 0.0
+    """Weight of a class: (its share) ** -balance."""
+
+    def __post_init__(self) -> None:
+        positive = min((*self.gamma, *self.c), default=0) > 0 and bool(self.gamma) and bool(self.c)
+        _check(
+            ("svm.components", self.components, self.components >= 0, "must be 0 or more"),
+            ("svm.whiten", self.whiten, 0 <= self.whiten <= 1, "must be in 0..1"),
+            ("svm.kernel", self.kernel, self.kernel in ("rbf", "linear"), "must be 'rbf' or 'linear'"),
+            ("svm.basis", self.basis, self.basis >= 10, "must be 10 or more"),
+            ("svm.gamma, svm.c", (*self.gamma, *self.c), positive, "must each have numbers above 0"),
+            ("svm.folds", self.folds, self.folds >= 2, "must be 2 or more"),
+            ("svm.search", self.search, self.search >= 50, "must be 50 or more"),
+            ("svm.balance", self.balance, 0 <= self.balance <= 1, "must be in 0..1"),
+        )
+
+
+@dataclass(frozen=True)
 class Settings:
     """One training run."""
 
@@ -200,7 +254,7 @@ class Settings:
     """Name of the run and of the model folder."""
     data: DataSettings
     kind: str = "cnn"
-    """Kind of model; ``cnn`` is the one there is."""
+    """Kind of model: ``cnn`` (network, schedule, loss and augment count) or ``svm`` (features and svm)."""
     seed: int = 0
     """Seed of everything random."""
     network: NetworkSettings = NetworkSettings()
@@ -208,6 +262,8 @@ class Settings:
     loss: LossSettings = field(default_factory=LossSettings)
     augment: AugmentSettings = AugmentSettings()
     export: ExportSettings = ExportSettings()
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    svm: SvmSettings = SvmSettings()
 
     def __post_init__(self) -> None:
         stride = 2 ** len(self.network.widths)
@@ -216,7 +272,13 @@ class Settings:
         named = bool(re.fullmatch(r"[A-Za-z0-9][\w-]*", self.name))
         _check(
             ("name", self.name, named, "must be letters, digits, '-' and '_'"),
-            ("kind", self.kind, self.kind == "cnn", "must be 'cnn'"),
+            ("kind", self.kind, self.kind in ("cnn", "svm"), "must be 'cnn' or 'svm'"),
+            (
+                "features.bank",
+                self.features.bank,
+                bool(self.features.bank) == (self.kind == "svm"),
+                "must name one or more features for kind = 'svm', and none for 'cnn'",
+            ),
             ("seed", self.seed, self.seed >= 0, "must be 0 or more"),
             (
                 "schedule.sizes",
@@ -288,6 +350,8 @@ def _convert(hint: Any, value: Any, name: str) -> object:
         if len(kinds) == len(value):
             return tuple(_convert(k, v, name) for k, v in zip(kinds, value, strict=True))
     elif origin is dict and isinstance(value, dict):
+        if arguments[1] is Any:  # checked by whom they are for
+            return value
         return {str(k): _convert(arguments[1], v, f"{name}.{k}") for k, v in value.items()}
     elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
