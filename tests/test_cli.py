@@ -522,7 +522,7 @@ def test_data_show_wrong_use(run: Run, arguments: list[str], message: str) -> No
 
 def test_train_without_torch_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    done = run("train", "settings.toml")
+    done = run("train", str(Path(__file__).parents[1] / "examples" / "toy.toml"))
     assert done.status == 2
     assert "torch is not installed: pip install 'io-pyfer[train]'" in done.err
 

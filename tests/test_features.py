@@ -162,7 +162,10 @@ def test_a_line_of_options_is_read() -> None:
     [
         ("hogg", r"feature='hogg' must be one of hog, lbp, .*; did you mean 'hog'\?"),
         ({"cell": 8}, "feature=None must be one of"),
-        ("hog?cel=8", r"hog: option 'cel' is not known; did you mean 'cell'\? \(known: mirror, size, cell"),
+        (
+            "hog?cel=8",
+            r"hog: option 'cel' is not known; did you mean 'cell'\? \(known: mirror, registered, size",
+        ),
         ("hog?cell", r"feature='hog\?cell' must be NAME\?OPTION=VALUE"),
         ("hog?cell=1", "hog: cell=1 must be a whole number of 2..128"),
         ("hog?cell=8.5", "hog: cell=8.5 must be a whole number"),
@@ -573,9 +576,11 @@ def test_a_damaged_file_is_a_model_error(bank: Bank, tmp_path: Path) -> None:
         ("1.variances", lambda a: -a),
         ("1.weights", lambda a: 0 * a),
         ("1.means", None),
-        ("features", lambda a: np.array("[{}]")),
-        ("features", lambda a: np.array("nothing")),
-        ("features", lambda a: np.array([{"name": "hog"}], object)),
+        ("settings", lambda a: np.array('{"features": [{}], "registration": null}')),
+        ("settings", lambda a: np.array('{"features": [{"name": "hog"}]}')),
+        ("settings", lambda a: np.array("[{}]")),
+        ("settings", lambda a: np.array("nothing")),
+        ("settings", lambda a: np.array([{"name": "hog"}], object)),
     ],
 )
 def test_arrays_that_do_not_fit_are_a_model_error(name: str, change: Any, bank: Bank, tmp_path: Path) -> None:
@@ -628,7 +633,8 @@ def test_a_picture_takes_gray_and_flat_crops() -> None:
 
 def test_a_sheet_has_a_tile_for_each(faces: Crops) -> None:
     drawn = sheet(list(KINDS), faces[0])
-    assert drawn.shape == (1070, 956, 3)  # nine tiles
+    assert len(KINDS) == 9
+    assert drawn.shape == (1422, 956, 3)  # ten tiles, three in a row
     assert sheet("hog", faces[0]).shape == (366, 956, 3)
     for wrong in (faces, faces[0, 0, 0], [1]):
         with pytest.raises(ArgumentError, match="must be one crop"):

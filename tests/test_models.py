@@ -14,15 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, save
+from onnx import TensorProto, helper, numpy_helper, save
 
 import pyfer
 from pyfer import evidence, models
 from pyfer.emotions import BASIC
 from pyfer.errors import ArgumentError, ModelError
 from pyfer.evidence import Evidence
+from pyfer.features import Bank
 from pyfer.files import sha256
-from pyfer.models import BATCH, Head, Model, add, find, installed, read_spec, shares, softmax
+from pyfer.models import BATCH, FEATURES, Head, Model, add, find, installed, read_spec, shares, softmax
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -460,6 +461,87 @@ def test_add_installs_the_evidence_too(make_model: MakeModel) -> None:
     written = with_evidence(folder)
     add(folder)
     np.testing.assert_array_equal(Model("mine").evidence.weight, written.weight)
+
+
+# --- features ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """A model that takes what a bank says of crops of 24 x 24: gray levels of 8 x 8."""
+    pytest.importorskip("cv2")
+    folder = tmp_path / "machine"
+    folder.mkdir()
+    weight = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    nodes = [helper.make_node("MatMul", ["input", "w"], ["answer"])]
+    shapes = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", k])
+        for n, k in (("input", 64), ("answer", 8))
+    ]
+    graph = helper.make_graph(
+        nodes, "machine", shapes[:1], shapes[1:], [numpy_helper.from_array(weight, "w")]
+    )
+    save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+        folder / "model.onnx",
+    )
+    Bank("pixels?size=8").save(folder / FEATURES)
+    describe(
+        folder,
+        kind="svm",
+        input={"size": 24, "color": "gray", "layout": "nhwc", "scale": 1.0, "dtype": "uint8"},
+        heads=[{"name": "answer", "output": "answer", "labels": list(BASIC)}],
+        embedding=...,
+        features=sha256(folder / FEATURES),
+    )
+    return folder
+
+
+def test_a_model_may_take_features(machine: Path) -> None:
+    model = Model(machine)
+    seen = crops(BATCH + 3, 24)
+    weight = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    wanted = softmax(Bank("pixels?size=8")(seen) @ weight)
+    np.testing.assert_allclose(model(seen).probabilities["answer"], wanted, atol=1e-5)
+    large = crops(2, 80, colour=True)
+    np.testing.assert_allclose(
+        model(large).probabilities["answer"],
+        model(model.spec.input(large)[..., 0]).probabilities["answer"],
+        atol=1e-6,
+    )
+    assert model(seen[:0]).probabilities["answer"].shape == (0, 8)
+
+
+def test_add_installs_the_features_too(machine: Path) -> None:
+    installed_to = add(machine)
+    assert (installed_to / FEATURES).read_bytes() == (machine / FEATURES).read_bytes()
+    assert Model("machine").spec.features == sha256(machine / FEATURES)
+
+
+def test_features_that_changed_or_are_missing_are_refused(machine: Path) -> None:
+    Bank("pixels?size=9").save(machine / FEATURES)
+    with pytest.raises(ModelError, match=r"is damaged: features\.npz has sha256"):
+        Model(machine)
+    (machine / FEATURES).unlink()
+    with pytest.raises(ModelError, match=r"lacks 'features\.npz'"):
+        Model(machine)
+
+
+def test_features_take_gray_levels(make_model: MakeModel) -> None:
+    with pytest.raises(ModelError, match="features need input dtype 'uint8'"):
+        read_spec(make_model(features="0" * 64))
+
+
+def test_an_embedding_is_a_feature(tiny: Path) -> None:
+    one = models.Embedding(model=str(tiny))
+    seen = crops(70)
+    embedding = Model(tiny)(seen).embedding
+    assert embedding is not None
+    assert one.width == 4
+    np.testing.assert_allclose(one(seen), embedding, atol=1e-6)
+    bank = Bank.fit(one, seen)
+    assert bank.to_dicts()[0]["sha256"] == sha256(tiny / "model.onnx")
+    assert bank.fingerprint() != Bank(one).fingerprint()  # another network of that name is another bank
 
 
 # --- where models lie -------------------------------------------------------------------------------------

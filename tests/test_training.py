@@ -29,6 +29,7 @@ from pyfer.training import augment as augmentation  # noqa: E402
 from pyfer.training import evidence as fitting  # noqa: E402
 from pyfer.training import export as exporting  # noqa: E402
 from pyfer.training import loop  # noqa: E402
+from pyfer.training.data import opened  # noqa: E402
 from pyfer.training.settings import (  # noqa: E402
     AugmentSettings,
     DataSettings,
@@ -242,7 +243,7 @@ def test_a_killed_run_ends_with_the_same_numbers(tmp_path):
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_a_student_learns_from_a_teacher_alone(finished, tmp_path, monkeypatch):
+def test_a_student_learns_from_a_teacher_alone(finished, tmp_path):
     """The labels are wrong on purpose: what is learned can only come from the teacher."""
     settings, folder, _ = finished
     pupil = replace(
@@ -250,17 +251,11 @@ def test_a_student_learns_from_a_teacher_alone(finished, tmp_path, monkeypatch):
         network=replace(settings.network, widths=(8, 16, 24)),
         loss=LossSettings(teachers=(str(folder),), teaching=1.0, smoothing=0.0),
     )
-    original = loop.open_data
-
-    def shuffled(spec):
-        data = original(spec)
-        if spec != settings.data.validation:
-            order = np.random.default_rng(0).permutation(len(data))
-            data = replace(data, targets={h: t[order] for h, t in data.targets.items()})
-        return data
-
-    monkeypatch.setattr(loop, "open_data", shuffled)
-    history = loop.train(pupil, tmp_path)
+    data = opened(pupil)
+    order = np.random.default_rng(0).permutation(len(data.train))
+    shuffled = {head: target[order] for head, target in data.train.targets.items()}
+    data = replace(data, train=replace(data.train, targets=shuffled))
+    history = loop.train(pupil, tmp_path, data=data)
     assert history[-1]["ferplus.accuracy"] > 0.4
 
 
@@ -396,16 +391,15 @@ def test_eight_bit_export_is_smaller_and_answers_alike(finished, tmp_path, monke
     assert not (tmp_path / "refused").exists()
 
 
-def test_tilt_moves_bias_and_prior_by_the_same_share(finished, tmp_path, monkeypatch):
+def test_tilt_moves_bias_and_prior_by_the_same_share(finished, tmp_path):
     settings, run, _ = finished
-    original = exporting.open_data
 
-    def few_happy(spec):
-        data = original(spec)
-        happy = data.targets["fer2013"][:, 1] > 0
-        return data[~happy | (np.arange(len(data)) % 64 == 1)]
+    def few_happy(faces):
+        happy = faces.targets["fer2013"][:, 1] > 0
+        return faces[~happy | (np.arange(len(faces)) % 64 == 1)]
 
-    monkeypatch.setattr(exporting, "open_data", few_happy)
+    data = opened(settings)
+    data = replace(data, train=few_happy(data.train), validation=few_happy(data.held))
     state = torch.load(run / "best.pt", weights_only=True)
     folders = []
     for tilt in (0.0, 0.5):
@@ -414,7 +408,7 @@ def test_tilt_moves_bias_and_prior_by_the_same_share(finished, tmp_path, monkeyp
         other = tmp_path / f"run{tilt}"
         other.mkdir()
         torch.save(state, other / "best.pt")
-        folders.append(exporting.export(other, tmp_path / f"model{tilt}").folder)
+        folders.append(exporting.export(other, tmp_path / f"model{tilt}", data=data).folder)
     plain, moved = (Model(folder) for folder in folders)
     a, b = plain.spec.heads[1], moved.spec.heads[1]
     assert a.prior[1] < 0.7 * a.prior[0]  # rare, though drawn more often than it occurs
@@ -434,6 +428,59 @@ def test_export_refuses_when_onnx_and_torch_differ(finished, tmp_path, monkeypat
 def test_export_needs_a_trained_run(tmp_path):
     with pytest.raises(TrainingError, match="train first"):
         exporting.export(tmp_path, tmp_path / "model")
+
+
+# --- which faces are learned from ------------------------------------------------------------------------
+
+
+def test_some_classes_alone_are_learned_and_exported(tmp_path):
+    settings = tiny(data=replace(tiny().data, classes=("happiness", "sadness", "anger")))
+    history = loop.train(settings, tmp_path / "run")
+    assert history[-1]["ferplus.accuracy"] >= 0.2
+    model = Model(exporting.export(tmp_path / "run", tmp_path / "model").folder)
+    assert [head.labels for head in model.spec.heads] == [("happiness", "sadness", "anger")] * 2
+    assert sum(model.spec.heads[0].prior) == pytest.approx(1, abs=1e-3)
+    assert model(open_data("cartoon:?n=8&seed=3").images).probabilities["ferplus"].shape == (8, 3)
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "these classes alone: happiness, sadness, anger" in card
+    assert "| ferplus | 36 |" in card  # three of the eight of 96
+    with pytest.raises(
+        TrainingError, match="'fer2013' is to be learned, but the training data has only ferplus"
+    ):
+        loop.train(tiny(data=replace(settings.data, classes=("anger", "contempt"))), tmp_path / "other")
+
+
+def test_a_teacher_must_speak_the_same_labels(finished, tmp_path):
+    settings, folder, _ = finished
+    pupil = replace(
+        settings,
+        data=replace(settings.data, classes=("happiness", "sadness")),
+        loss=LossSettings(teachers=(str(folder),)),
+    )
+    with pytest.raises(
+        TrainingError, match=r"loss.teachers=.* must have the labels \('happiness', 'sadness'\)"
+    ):
+        loop.train(pupil, tmp_path)
+
+
+def test_a_run_goes_on_with_or_without_leaving_bad_faces_out(finished):
+    settings, folder, history = finished
+    again = replace(settings, data=replace(settings.data, skip_bad=True))
+    assert loop.train(again, folder) == history
+
+
+def test_what_was_left_out_is_written_down(finished, tmp_path):
+    settings, run, _ = finished
+    data = opened(settings)
+    lost = datasets.Problem("missing file", "a.png", "it is not there")
+    named = datasets.Problem("no emotion", "b.png")
+    data = replace(data, train=replace(data.train, left_out=(lost, lost, named)))
+    folder = exporting.export(run, tmp_path / "model", data=data).folder
+    assert Model(folder).spec.about["left_out"] == {"training": {"missing file": 2}}
+    assert (
+        "Left out of the training data, as they could not be read: 2 missing file."
+        in (folder / "README.md").read_text()
+    )
 
 
 # --- evidence ---------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -42,8 +42,9 @@ from numpy.typing import NDArray
 from pyfer import evidence
 from pyfer.crops import Preprocessing
 from pyfer.emotions import ALIASES
-from pyfer.errors import ArgumentError, MissingExtraError, ModelError, PyferError, did_you_mean
+from pyfer.errors import ArgumentError, ModelError, PyferError, did_you_mean
 from pyfer.evidence import Evidence
+from pyfer.features import KINDS as KINDS
 from pyfer.features import Bank, Codebook, Feature, register
 from pyfer.files import home as home
 from pyfer.files import replace_folder, sha256
@@ -201,6 +202,8 @@ class Model:
     ------
     ModelError
         The folder is missing, damaged, foreign, or its ONNX file does not do what ``model.json`` says.
+    MissingExtraError
+        It takes features, and a library that computes them is not installed.
     """
 
     def __init__(self, folder: str | Path | None = None, *, threads: int = 0) -> None:
@@ -269,7 +272,7 @@ class Model:
         n = len(crops)
         x: NDArray[Any] = self.spec.input(crops)
         if self._bank is not None:
-            x = self._bank(x[..., 0] if x.shape[-1] == 1 else x)
+            x = self._bank(x[..., 0] if x.shape[-1] == 1 else x)  # (n, size, size[, 3]) -> (n, width)
         if n < self._fixed:
             x = np.concatenate([x, np.repeat(x[-1:], self._fixed - n, axis=0)])
         values = self._session.run(self._outputs, {self._input: x})
@@ -291,7 +294,7 @@ class Model:
         side = self.spec.input.size
         try:
             result = self._run(np.zeros((self._fixed or 2, side, side, 3), np.uint8))
-        except MissingExtraError:
+        except PyferError:  # of the features: an extra or another model is missing
             raise
         except Exception as error:  # onnxruntime raises bare C++ exceptions of many kinds
             raise ModelError(
@@ -312,6 +315,7 @@ class Embedding(Feature):
     """The embedding of a model that is installed: what a network has learned to see, for other machines.
 
     A. Razavian et al.: "CNN Features off-the-shelf", CVPR-W 2014. It takes crops as they are, not registered.
+    A machine that was trained on it needs that very model wherever it runs.
 
     Width: that of the model's embedding, 192 for ``base``.
     """
@@ -319,33 +323,56 @@ class Embedding(Feature):
     kind: ClassVar[str] = "embedding"
     sees: ClassVar[str] = "what a network has learned"
     paper: ClassVar[str] = "Razavian et al. 2014"
-    registered: ClassVar[bool] = False
 
+    registered: bool = False
+    """Networks are trained on crops as they are."""
     model: str = DEFAULT_MODEL
     """Name of an installed model, or a model folder."""
+    sha256: str = ""
+    """Of the network; `Bank.fit` fills it in, and another network of that name is then refused."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(isinstance(self.model, str) and bool(self.model), "model", "the name of a model")
+        right = isinstance(self.sha256, str) and bool(re.fullmatch("([0-9a-f]{64})?", self.sha256))
+        self.require(right, "sha256", "64 hexadecimal digits, or empty")
 
     @property
     def width(self) -> int:
         """How many numbers a face gets."""
-        model = _of_embedding(self.model)
-        if model.spec.embedding is None:
-            raise ArgumentError(f"embedding: model={self.model!r} has no embedding; name another model")
+        model = self._model()
+        assert model.spec.embedding is not None
         width: int = model.widths[model.spec.embedding]
         return width
 
+    def pinned(self) -> Embedding:
+        """Return it with the sha256 of the network that is there now."""
+        return replace(self, sha256=self._model().spec.sha256)
+
     def describe(self, crops: NDArray[np.uint8], codebook: Codebook) -> NDArray[np.float32]:
         """Return (n, width)."""
-        found = _of_embedding(self.model)(crops).embedding
-        assert found is not None, self.width
+        found = self._model()(crops).embedding
+        assert found is not None
         return found
+
+    def _model(self) -> Model:
+        model = _of_embedding(self.model)
+        if self.sha256 not in ("", model.spec.sha256):
+            raise ModelError(
+                f"embedding: model={self.model!r} has sha256 {model.spec.sha256[:12]}..., but was trained "
+                f"with {self.sha256[:12]}...; install that version, or train again"
+            )
+        return model
 
 
 @lru_cache(maxsize=2)
 def _of_embedding(name: str) -> Model:
+    """Return an installed model that gives an embedding, opened once."""
+    spec = read_spec(find(name))
+    if spec.embedding is None or spec.features is not None:  # one that takes features might need itself
+        raise ArgumentError(
+            f"embedding: model={name!r} must be a network that gives an embedding, such as {DEFAULT_MODEL!r}"
+        )
     return Model(name)
 
 

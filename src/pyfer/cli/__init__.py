@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from pyfer.cli import data, emotions, evaluation, features, models, recognition, studies, subsets, training
+from pyfer.cli import (
+    data,
+    emotions,
+    evaluation,
+    features,
+    models,
+    recognition,
+    studies,
+    study,
+    subsets,
+    training,
+)
 from pyfer.errors import PyferError
 from pyfer.terminal import err, out
 
@@ -25,6 +36,7 @@ app.command(epilog=recognition.PREDICT_EXAMPLES)(recognition.predict)
 app.command(epilog=training.TRAIN_EXAMPLE)(training.train)
 app.command(epilog=evaluation.EVALUATE_EXAMPLE)(evaluation.evaluate)
 app.command(epilog=subsets.SUBSETS_EXAMPLE)(subsets.subsets)
+app.command(epilog=study.STUDY_EXAMPLE)(study.study)
 emotions.app.command("learn", epilog=studies.LEARN_EXAMPLE)(studies.learn)
 emotions.app.command("discover", epilog=studies.DISCOVER_EXAMPLE)(studies.discover)
 emotions.app.command("fit", epilog=studies.FIT_EXAMPLE)(studies.fit)

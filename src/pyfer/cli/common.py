@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pyfer.emotions import Emotion
     from pyfer.models import Model
+    from pyfer.pipeline import Reading
     from pyfer.posterior import Posterior
     from pyfer.vocabulary import Vocabulary
 
@@ -65,6 +66,28 @@ EmotionsOption = Annotated[
 
 CLOSE = 0.8
 """Overlap from which two emotions are hard to tell apart: 40 of 100 faces are taken for the other."""
+
+
+def reading_of(head: str | None, classes: str | None, prior: str | None) -> Reading:
+    """Return how probabilities are to be read, from the words of the options.
+
+    Raises
+    ------
+    ArgumentError
+        The prior is neither a word nor weights such as ``happiness=3,fear=0.5``.
+    """
+    from pyfer.pipeline import Reading
+
+    weights: str | dict[str, float] | None = prior
+    if prior is not None and "=" in prior:
+        try:
+            weights = {name: float(w) for name, _, w in (part.partition("=") for part in prior.split(","))}
+        except ValueError:
+            raise ArgumentError(
+                f"prior={prior!r} must look like happiness=3,fear=0.5, or be 'uniform'"
+            ) from None
+    chosen = None if classes is None else tuple(part for part in classes.split(",") if part.strip())
+    return Reading(head, chosen, weights)
 
 
 def posterior_of(vocabulary: Vocabulary, model: Model | str | None) -> Posterior:

@@ -22,6 +22,7 @@ from pyfer.cli.common import (
     check_folder,
     check_target,
     model_names,
+    reading_of,
     real,
     write,
 )
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from pyfer.datasets import FaceData
     from pyfer.evaluation import Comparison, Grouping, Interval, Predictions
     from pyfer.models import Model
-    from pyfer.pipeline import Reading
     from pyfer.report import Report, Rival
 
 EVALUATE_EXAMPLE = (
@@ -95,7 +95,7 @@ def evaluate(
     from pyfer.models import Model
 
     _check_targets(report, errors)
-    reading = _reading(classes, prior)
+    reading = reading_of(None, classes, prior)
     loaded = [Model(name) for name in (model, against) if name is not None]
     faces = open_data(data, skip_bad=skip_bad)
     found = []
@@ -156,21 +156,6 @@ def _check_targets(report: Path | None, errors: Path | None) -> None:
         check_target("report", report.with_suffix(".json"), real([report]))
     if errors is not None:
         check_folder("errors", errors, "an older folder of errors", set(_ERRORS))
-
-
-def _reading(classes: str | None, prior: str | None) -> Reading | None:
-    from pyfer.pipeline import Reading
-
-    weights: str | dict[str, float] | None = prior
-    if prior is not None and "=" in prior:
-        try:
-            weights = {name: float(w) for name, _, w in (part.partition("=") for part in prior.split(","))}
-        except ValueError:
-            raise ArgumentError(
-                f"prior={prior!r} must look like happiness=3,fear=0.5, or be 'uniform'"
-            ) from None
-    chosen = None if classes is None else tuple(part for part in classes.split(",") if part.strip())
-    return Reading(classes=chosen, prior=weights)
 
 
 def _training_data(model: Model) -> list[str]:

@@ -25,7 +25,7 @@ SIDE = 256
 
 def feature_names(incomplete: str) -> list[str]:
     """Return the features whose name begins so: what the shell offers to complete."""
-    from pyfer.features import KINDS
+    from pyfer.models import KINDS
 
     return [name for name in (*KINDS, ALL) if name.startswith(incomplete)]
 
@@ -33,7 +33,7 @@ def feature_names(incomplete: str) -> list[str]:
 @app.command("list")
 def features_list() -> None:
     """List the features: what they measure, how many numbers a face gets, their options."""
-    from pyfer.features import KINDS
+    from pyfer.models import KINDS
 
     table = Table(box=None, header_style="bold")
     table.add_column("feature")
@@ -71,8 +71,9 @@ def features_show(
     crops: CropsOption = False,
 ) -> None:
     """Draw what a feature sees of a face."""
-    from pyfer.features import KINDS, picture, sheet
     from pyfer.features import feature as parsed
+    from pyfer.features import picture, sheet
+    from pyfer.models import KINDS
 
     kinds = None if feature == ALL else parsed(feature)
     check_picture("output", output, real([photo]))

@@ -22,6 +22,7 @@ from pyfer.cli.common import (
     ModelOption,
     check_picture,
     check_target,
+    reading_of,
     real,
     write,
     write_picture,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pyfer.faces import Detector
-    from pyfer.pipeline import Pipeline, Reading
+    from pyfer.pipeline import Pipeline
     from pyfer.posterior import Explanation
     from pyfer.results import Result
     from pyfer.vocabulary import Vocabulary
@@ -95,7 +96,7 @@ def predict(
     if emotions is None and (explain or panel is not None):
         raise ArgumentError("explain and panel need --emotions: they say what combined emotions are made of")
     reading = replace(
-        _reading(head, classes, prior), emotions=_vocabulary(emotions, map_), threshold=threshold
+        reading_of(head, classes, prior), emotions=_vocabulary(emotions, map_), threshold=threshold
     )
     pipeline = Pipeline(model, _detector(yunet, smallest), reading=reading, largest=largest)
     if emotions is not None and pipeline.posterior is not None:
@@ -251,21 +252,6 @@ def _detector(yunet: Path | None, smallest: float | None) -> Detector | None:
     if yunet is not None:
         return YuNet(yunet)
     return None if smallest is None else Mtcnn(smallest=smallest, threads=cores())
-
-
-def _reading(head: str | None, classes: str | None, prior: str | None) -> Reading:
-    from pyfer.pipeline import Reading
-
-    weights: str | dict[str, float] | None = prior
-    if prior is not None and "=" in prior:
-        try:
-            weights = {name: float(w) for name, _, w in (part.partition("=") for part in prior.split(","))}
-        except ValueError:
-            raise ArgumentError(
-                f"prior={prior!r} must look like happiness=3,fear=0.5, or be 'uniform'"
-            ) from None
-    chosen = None if classes is None else tuple(part for part in classes.split(",") if part.strip())
-    return Reading(head, chosen, weights)
 
 
 def _picture_paths(names: Sequence[str | Path], target: Path) -> list[Path]:

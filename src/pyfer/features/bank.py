@@ -105,7 +105,7 @@ class Bank:
             A setting is wrong, or there are too few crops for a codebook.
         """
         check_crops(crops)
-        kinds = features_of(features)
+        kinds = tuple(kind.pinned() for kind in features_of(features))
         some = crops
         if registration is not None and any(kind.learns and kind.registered for kind in kinds):
             chosen = np.random.default_rng(seed).permutation(len(crops))[:MOST]
@@ -201,7 +201,7 @@ class Bank:
         except _DAMAGED as error:
             raise ModelError(f"{str(path)!r} is no feature file, or is damaged: {error}") from error
         if features is not None:
-            wanted = [kind.to_dict() for kind in features_of(features)]
+            wanted = [kind.pinned().to_dict() for kind in features_of(features)]
             if wanted != bank.to_dicts():
                 raise ModelError(f"{str(path)!r} was made for {bank.to_dicts()}, not for {wanted}")
         return bank

@@ -51,12 +51,11 @@ class Feature(ABC):
     """What it measures, in a few words."""
     paper: ClassVar[str]
     """Who described it, and when."""
-    registered: ClassVar[bool] = True
-    """Whether it wants the registered crops of a `Bank` that registers."""
-
     mirror: bool = False
     """Whether to take the mean of the features of the crop and of its mirror image: left and right no longer
     differ. For a linear machine it is as if the mirror images had been among the examples."""
+    registered: bool = True
+    """Whether it takes the registered crops of a `Bank` that registers, or the crops as they are."""
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -103,6 +102,10 @@ class Feature(ABC):
     def learn(self, crops: Crops, seed: int = 0) -> Codebook:
         """Return what `describe` needs beside the crops (n, s, s[, 3])."""
         return {}
+
+    def pinned(self) -> Feature:
+        """Return the feature with the versions of what it depends on, which a `Bank` keeps in its file."""
+        return self
 
     def codebook_shapes(self) -> Mapping[str, tuple[int, ...]]:
         """Return the shapes of the arrays that `learn` gives, by name."""

@@ -141,8 +141,9 @@ class Landmarks(Feature):
     kind: ClassVar[str] = "landmarks"
     sees: ClassVar[str] = "geometry of five points"
     paper: ClassVar[str] = "Zhang et al. 2016"
-    registered: ClassVar[bool] = False
 
+    registered: bool = False
+    """The place of the points is what it measures: the crops as they are."""
     score: float = ranged(0.5, 0.0, 1.0)
     """Least belief of the network that it sees a face."""
 

@@ -19,17 +19,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-import pyfer
 from pyfer.crops import Preprocessing
-from pyfer.datasets import FaceData, concatenate, open_data
+from pyfer.datasets import FaceData
 from pyfer.errors import TrainingError
 from pyfer.evaluation import fit_temperature
 from pyfer.files import replace_file, replace_folder, sha256
 from pyfer.models import Model
-from pyfer.training.card import plain_card
+from pyfer.training.card import about, plain_card
+from pyfer.training.data import TrainingData, opened
 from pyfer.training.loop import load_network, sampling_weights
 from pyfer.training.network import Network
-from pyfer.training.settings import Settings, to_dict
+from pyfer.training.settings import Settings
 
 AGREEMENT = 1e-3
 """Largest difference between torch's and ONNX's log-probabilities; rounding gives about 1e-5."""
@@ -62,7 +62,14 @@ class _Outputs(nn.Module):
         return tuple(output[name] for name in self.names)
 
 
-def export(run: Path, folder: Path, *, settings: Settings | None = None, card: str = "") -> Exported:
+def export(
+    run: Path,
+    folder: Path,
+    *,
+    settings: Settings | None = None,
+    card: str = "",
+    data: TrainingData | None = None,
+) -> Exported:
     """Write the best network of the run in `run` as a model folder.
 
     Parameters
@@ -75,6 +82,8 @@ def export(run: Path, folder: Path, *, settings: Settings | None = None, card: s
         Their name and ``export`` section count instead of those the run began with.
     card
         Text of the model card (README.md); empty makes a plain one.
+    data
+        What `opened` gave for the settings of the run; None opens it here.
 
     Raises
     ------
@@ -83,9 +92,9 @@ def export(run: Path, folder: Path, *, settings: Settings | None = None, card: s
     """
     network, trained, labels = load_network(run)
     settings = trained if settings is None else replace(trained, name=settings.name, export=settings.export)
+    data = data or opened(settings)
+    train, validation = data.train, data.held
     with replace_folder(folder) as work:
-        train = concatenate([open_data(spec) for spec in settings.data.train])
-        validation = open_data(settings.data.validation)
         names = [*labels, "embedding"]
         target = work / "model.onnx"
         _write_onnx(network, names, target, settings.schedule.sizes[-1][1])
@@ -99,8 +108,9 @@ def export(run: Path, folder: Path, *, settings: Settings | None = None, card: s
             _describe(target, settings, labels)
             after = Model(work)(validation.images)
             same = min(_same_answer(before.probabilities[h], after.probabilities[h]) for h in labels)
-        _describe(target, settings, labels, _calibrate(Model(work), settings, train, validation))
-        replace_file(work / "README.md", (card or plain_card(Model(work), settings)).encode())
+        found = _calibrate(Model(work), settings, train, validation)
+        _describe(target, settings, labels, found, data.left_out)
+        replace_file(work / "README.md", (card or plain_card(Model(work), settings, data)).encode())
     return Exported(folder, difference, same)
 
 
@@ -235,6 +245,7 @@ def _describe(
     settings: Settings,
     labels: dict[str, tuple[str, ...]],
     calibration: dict[str, dict[str, Any]] | None = None,
+    left_out: dict[str, dict[str, int]] | None = None,
 ) -> None:
     """Write ``model.json`` beside the ONNX file."""
     size = settings.schedule.sizes[-1][1]
@@ -253,6 +264,6 @@ def _describe(
         "crop": {"align": True},
         "heads": heads,
         "embedding": "embedding",
-        "about": {"made_by": f"pyfer {pyfer.__version__}", "training": to_dict(settings)},
+        "about": about(settings, left_out),
     }
     replace_file(path.with_name("model.json"), (json.dumps(tree, indent=2) + "\n").encode())

@@ -21,12 +21,13 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from pyfer.datasets import FaceData, concatenate, open_data
+from pyfer.datasets import FaceData
 from pyfer.errors import TrainingError
 from pyfer.evaluation import score
 from pyfer.files import replace_file
 from pyfer.models import softmax
 from pyfer.training.augment import augment, plain
+from pyfer.training.data import TrainingData, opened
 from pyfer.training.network import Network
 from pyfer.training.settings import ScheduleSettings, Settings, settings_from_dict, to_dict
 
@@ -75,8 +76,21 @@ class _Faces:
     steps: int  # batches an epoch
 
 
-def train(settings: Settings, folder: Path, on_step: OnStep | None = None) -> list[Metrics]:
+def train(
+    settings: Settings, folder: Path, on_step: OnStep | None = None, data: TrainingData | None = None
+) -> list[Metrics]:
     """Train as `settings` say, in `folder`; go on where an earlier call with equal settings was killed.
+
+    Parameters
+    ----------
+    settings
+        With ``kind = "cnn"``.
+    folder
+        Folder of the run.
+    on_step
+        Called after each step.
+    data
+        What `opened` gave for these settings; None opens it here.
 
     Returns
     -------
@@ -88,17 +102,17 @@ def train(settings: Settings, folder: Path, on_step: OnStep | None = None) -> li
         `folder` holds a run with other settings, or the loss is no longer a finite number.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    data = concatenate([open_data(spec) for spec in settings.data.train])
-    validation = open_data(settings.data.validation)
-    _check(settings, data, validation)
+    both = data or opened(settings)
+    learned, held = both.train, both.held
+    _check(settings, learned)
     folder.mkdir(parents=True, exist_ok=True)
-    run, history = _start(settings, data, folder, device)
+    run, history = _start(settings, learned, folder, device)
     schedule = settings.schedule
     faces = _Faces(
-        torch.from_numpy(data.images).to(device),
-        {h: torch.from_numpy(data.targets[h]).to(device) for h in settings.loss.heads},
-        sampling_weights(data.targets[_main_head(settings)], settings.data.rare_power),
-        len(data) // schedule.batch,
+        torch.from_numpy(learned.images).to(device),
+        {h: torch.from_numpy(learned.targets[h]).to(device) for h in settings.loss.heads},
+        sampling_weights(learned.targets[_main_head(settings)], settings.data.rare_power),
+        len(learned) // schedule.batch,
     )
     while run.epoch < schedule.epochs and not 0 < schedule.patience <= run.stale:
         started = time.perf_counter()
@@ -107,7 +121,7 @@ def train(settings: Settings, folder: Path, on_step: OnStep | None = None) -> li
         run.epoch += 1
         if run.epoch % schedule.validate_every == 0 or run.epoch == schedule.epochs:
             size = schedule.sizes[-1][1]
-            metrics |= validate(run.average, validation, precision(schedule, device), size)
+            metrics |= validate(run.average, held, precision(schedule, device), size)
             _keep_best(run, metrics, folder)
         metrics["seconds"] = time.perf_counter() - started
         history.append(metrics)
@@ -215,19 +229,11 @@ def _main_head(settings: Settings) -> str:
     return next(iter(settings.loss.heads))
 
 
-def _check(settings: Settings, data: FaceData, validation: FaceData) -> None:
+def _check(settings: Settings, data: FaceData) -> None:
     if len(data) < settings.schedule.batch:
         raise TrainingError(
             f"schedule.batch={settings.schedule.batch} is larger than the {len(data)} training faces"
         )
-    for head in settings.loss.heads:
-        for name, part in (("train", data), ("validation", validation)):
-            if head not in part.targets:
-                raise TrainingError(
-                    f"loss.heads names {head!r}, but the {name} data has {list(part.targets)}"
-                )
-        if data.labels[head] != validation.labels[head]:
-            raise TrainingError(f"head {head!r} has other labels in the validation data")
 
 
 def _start(
@@ -245,14 +251,15 @@ def _start(
     groups = [{"params": matrices, "weight_decay": s.decay}, {"params": vectors, "weight_decay": 0.0}]
     optimizer = torch.optim.SGD(groups, lr=s.rate, momentum=0.9, nesterov=True)
     average = copy.deepcopy(network).requires_grad_(False)
-    teachers = tuple(load_network(Path(path))[0].to(device) for path in settings.loss.teachers)
+    teachers = tuple(_teacher(Path(path), labels).to(device) for path in settings.loss.teachers)
     run = _Run(network, average, optimizer, teachers)
     history: list[Metrics] = []
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.is_file():
         state = _load_torch(checkpoint, device)
         stored = settings_from_dict(json.loads(state["settings"]))
-        if replace(stored, name=settings.name, export=settings.export) != settings:
+        same = replace(stored.data, skip_bad=settings.data.skip_bad)
+        if replace(stored, name=settings.name, export=settings.export, data=same) != settings:
             raise TrainingError(
                 f"{folder} holds a run with other settings; give another folder, or remove this one"
             )
@@ -262,6 +269,16 @@ def _start(
     replace_file(folder / "settings.json", json.dumps(to_dict(settings), indent=2).encode())
     replace_file(folder / "labels.json", json.dumps(labels).encode())
     return run, history
+
+
+def _teacher(folder: Path, labels: dict[str, tuple[str, ...]]) -> Network:
+    """Return the network of a finished run that speaks the same labels."""
+    network, _, theirs = load_network(folder)
+    for head, names in labels.items():
+        if theirs.get(head) != names:
+            told = f"{head!r} has {theirs[head]}" if head in theirs else f"there is no {head!r}"
+            raise TrainingError(f"loss.teachers={str(folder)!r} must have the labels {names}: {told}")
+    return network
 
 
 def _start_from(network: Network, folder: Path) -> None:

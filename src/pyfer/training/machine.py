@@ -21,52 +21,96 @@ from numpy.typing import NDArray
 
 from pyfer.datasets import folds
 from pyfer.errors import ArgumentError, need
-from pyfer.evaluation import fit_temperature
-from pyfer.models import OnDone, softmax
+from pyfer.models import OnDone
+from pyfer.training.calibration import Calibration as Calibration
+from pyfer.training.calibration import calibrate as calibrate
 from pyfer.training.settings import SvmSettings
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+_Planes = tuple[Doubles, Doubles]
+"""Weights (m, c) and biases (c,) of the machines of a head, one column a class."""
 _MOST_ROWS = 8000
 """Faces that main components are computed from."""
+_CHUNK = 2048
+"""Faces that are moved to the kernel's space at once: it bounds what is needed beside the result."""
+_LEAST_SIZE = 1e-5
+"""A block whose faces differ by less than this share of their length holds rounding errors alone."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
     """Brings blocks of features to the same size and to their main components.
 
-    Each block loses its mean and is divided by its root mean square length, so that all weigh alike.
+    Each block loses its mean and is divided by its root mean square length, so that all weigh alike. A block
+    that is the same for all faces becomes zeros.
     """
 
     mean: Floats
     """(d,)"""
     axes: tuple[tuple[slice, Floats], ...]
-    """(columns, (width, k)) of each block; scaled, so that ``(x - mean) @ axes`` is the result."""
+    """(columns, directions (width, k)) of each block; scaled, so that ``(x - mean) @ directions`` is the
+    result. Without components they are a mere factor, shape ()."""
+
+    @property
+    def width(self) -> int:
+        """How many numbers come out."""
+        return sum(part.shape[1] if part.ndim else where.stop - where.start for where, part in self.axes)
 
     def __call__(self, x: Floats) -> Floats:
-        """Return (n, k) for features (n, d)."""
-        parts = [(x[:, columns] - self.mean[columns]) @ axes for columns, axes in self.axes]
-        return np.concatenate(parts, axis=1)
+        """Return (n, width) for features (n, d)."""
+        found = np.empty((len(x), self.width), np.float32)
+        for start in range(0, len(x), _CHUNK):  # the copy without the mean can be larger than the result
+            left = 0
+            for columns, axes in self.axes:
+                rows = x[start : start + _CHUNK, columns] - self.mean[columns]
+                part = rows @ axes if axes.ndim else rows * axes
+                found[start : start + _CHUNK, left : left + part.shape[1]] = part
+                left += part.shape[1]
+        return found
 
     @classmethod
     def fit(cls, x: Floats, blocks: Mapping[str, slice], settings: SvmSettings, seed: int = 0) -> Scaler:
         """Learn from features (n, d), whose `blocks` are known by name."""
-        pca = need("sklearn.decomposition", "classic").PCA
         rows = np.sort(np.random.default_rng(seed).permutation(len(x))[:_MOST_ROWS])
-        mean = x.mean(axis=0)
+        mean = np.asarray(x.mean(axis=0, dtype=np.float64), np.float32)
         axes = []
-        for columns in blocks.values():
-            block = x[rows, columns] - mean[columns]
-            width = min(settings.components, *block.shape) if settings.components else 0
-            if width and width < block.shape[1]:
-                fitted = pca(width, svd_solver="randomized", random_state=seed).fit(block)
-                deviation = np.maximum(np.sqrt(fitted.explained_variance_), 1e-6)
-                directions = (fitted.components_ / deviation[:, None] ** settings.whiten).T
-            else:
-                directions = np.eye(block.shape[1])
-            directions = np.asarray(directions, np.float32)
-            size = np.sqrt(np.mean(((block @ directions) ** 2).sum(axis=1)) * len(blocks))
-            axes.append((columns, np.asarray(directions / max(float(size), 1e-9), np.float32)))
-        return cls(np.asarray(mean, np.float32), tuple(axes))
+        weights = _weights(blocks, settings)
+        for named, weight in zip(blocks.values(), weights, strict=True):
+            columns = slice(*named.indices(x.shape[1])[:2])
+            block = x[rows, columns]
+            noise = _LEAST_SIZE * float(np.sqrt(np.einsum("ij,ij->", block, block) / len(block)))
+            block -= mean[columns]
+            directions = _directions(block, settings, seed)
+            moved = block if directions is None else block @ directions
+            size = float(np.sqrt(np.einsum("ij,ij->", moved, moved) / len(moved)))
+            factor = np.sqrt(weight) / size if size > noise else 0.0
+            part = np.float32(factor) * (np.ones(()) if directions is None else directions)
+            axes.append((columns, np.asarray(part, np.float32)))
+        return cls(mean, tuple(axes))
+
+
+def _weights(blocks: Mapping[str, slice], settings: SvmSettings) -> Doubles:
+    """Return the share of each block in the mean squared length of a face."""
+    if settings.weights and len(settings.weights) != len(blocks):
+        raise ArgumentError(
+            f"svm.weights={settings.weights!r} must have one number for each of {', '.join(blocks)}"
+        )
+    weights = np.asarray(settings.weights or [1.0] * len(blocks), np.float64)
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+def _directions(block: Floats, settings: SvmSettings, seed: int) -> Floats | None:
+    """Return the main directions (width, k) of rows (n, width) with mean 0; None keeps the numbers."""
+    width = min(settings.components, len(block) - 1, block.shape[1])  # n faces span n - 1 directions
+    if not width or (width == block.shape[1] and not settings.whiten):
+        return None
+    kind = need("sklearn.decomposition", "classic").PCA
+    pca: Any = kind(width, svd_solver="randomized", random_state=seed).fit(block)
+    deviation = np.sqrt(pca.explained_variance_)
+    # components that hardly vary are noise; whitening must not make them as loud as the others
+    deviation = np.maximum(deviation, max(float(deviation.max()) * 1e-3, 1e-12))
+    return np.asarray((pca.components_ / deviation[:, None] ** settings.whiten).T, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,36 +119,26 @@ class Machine:
 
     scaler: Scaler
     kernel: Any
-    """scikit-learn's Nystroem, or None for a linear machine."""
-    machines: Mapping[str, Any]
-    """head -> a list of scikit-learn's LinearSVC, one a class."""
+    """scikit-learn's Nystroem, `Whole`, or None for a linear machine."""
+    weights: Mapping[str, Doubles]
+    """head -> (m, c), as scikit-learn's LinearSVC or SVC found them, one column a class."""
+    bias: Mapping[str, Doubles]
+    """head -> (c,)"""
 
     def margins(self, x: Floats) -> dict[str, Floats]:
         """Return head -> (n, c) for features (n, d), as scikit-learn computes them."""
-        z = self.scaler(x)
-        if self.kernel is not None:
-            z = self.kernel.transform(z)
-        return {
-            head: np.stack([m.decision_function(z) for m in each], axis=1).astype(np.float32)
-            for head, each in self.machines.items()
-        }
+        z = _Space(self.scaler, self.kernel)(x)
+        return {head: _decide((w, self.bias[head]), z) for head, w in self.weights.items()}
 
-    def arrays(self) -> dict[str, Any]:
-        """Return what the machine is made of: the basis (m, k) and gamma, and for heads weights and biases.
+    def folded(self) -> dict[str, Doubles]:
+        """Return head -> weights (m, c) with Nystroem's normalisation in them.
 
-        Nystroem's normalisation is folded into the weights: ``margins = K(z, basis) @ weights + bias``.
+        With them ``margins = K(z, basis) @ weights + bias``; `kernel` has basis (``components_``) and gamma.
         """
-        weights = {head: np.stack([m.coef_[0] for m in each], axis=1) for head, each in self.machines.items()}
-        bias = {head: np.array([m.intercept_[0] for m in each]) for head, each in self.machines.items()}
-        if self.kernel is None:
-            return {"weights": weights, "bias": bias}
-        folded = {head: self.kernel.normalization_.T @ w for head, w in weights.items()}
-        return {
-            "basis": self.kernel.components_,
-            "gamma": self.kernel.gamma,
-            "weights": folded,
-            "bias": bias,
-        }
+        if self.kernel is None or isinstance(self.kernel, Whole):
+            return dict(self.weights)
+        normal = np.asarray(self.kernel.normalization_, np.float64).T
+        return {head: normal @ w for head, w in self.weights.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,40 +191,42 @@ def fit(
     """
     settings = settings or SvmSettings()
     blocks = blocks or {"features": slice(0, x.shape[1])}
-    first = next(iter(targets))
     _check_classes(targets)
-    candidates = [(gamma, c) for gamma in settings.gamma for c in settings.c]
-    tick = _Ticks(len(settings.gamma) * settings.folds * (len(settings.c) + 1) + 2, on_done)
-    rows = _some(targets[first], settings.search, seed)
-    truth = targets[first][rows].argmax(axis=1)
-    fold = folds(None if subjects is None else subjects[rows], truth, settings.folds, seed)
+    rows = _some(targets, settings.search, seed)
+    first = next(iter(targets.values()))[rows]
+    known, truth = first.any(axis=1), first.argmax(axis=1)
+    fold = folds(
+        None if subjects is None else subjects[rows], np.where(known, truth, -1), settings.folds, seed
+    )
+    gammas = settings.gamma if settings.kernel == "rbf" else settings.gamma[:1]
+    tick = _Ticks(len(gammas) * settings.folds * (len(settings.c) + 1) + 2, on_done)
     answers: dict[tuple[float, float], dict[str, Floats]] = {
-        pair: {head: np.zeros((len(rows), t.shape[1]), np.float32) for head, t in targets.items()}
-        for pair in candidates
+        (gamma, c): {head: np.zeros((len(rows), t.shape[1]), np.float32) for head, t in targets.items()}
+        for gamma in gammas
+        for c in settings.c
     }
-    for gamma in settings.gamma:
+    for gamma in gammas:
         for k in range(settings.folds):
             inside, outside = rows[fold != k], rows[fold == k]
             space = _Space.fit(x[inside], blocks, gamma, settings, seed)
-            known, asked = space(x[inside]), space(x[outside])
+            z, asked = space(x[inside]), space(x[outside])
             tick()
             for c in settings.c:
-                some = {head: t[inside] for head, t in targets.items()}
-                for head, each in _machines(known, some, c, settings).items():
-                    answers[gamma, c][head][fold == k] = _decide(each, asked)
+                for head, target in targets.items():
+                    planes = _solved(z, target[inside], c, settings)
+                    answers[gamma, c][head][fold == k] = _decide(planes, asked)
                 tick()
-    labelled = targets[first][rows].sum(axis=1) > 0
     score = {
-        pair: float((given[first].argmax(axis=1) == truth)[labelled].mean())
+        pair: float((next(iter(given.values())).argmax(axis=1) == truth)[known].mean())
         for pair, given in answers.items()
     }
-    gamma, c = max(candidates, key=lambda pair: score[pair])
+    gamma, c = max(score, key=lambda pair: score[pair])
     space = _Space.fit(x, blocks, gamma, settings, seed)
     tick()
-    machine = Machine(space.scaler, space.kernel, _machines(space(x), targets, c, settings))
+    machine = _machine(space, x, targets, c, settings)
     tick()
     unseen = {head: (answers[gamma, c][head], t[rows]) for head, t in targets.items()}
-    return Fitted(machine, gamma, c, tuple((*pair, score[pair]) for pair in candidates), unseen)
+    return Fitted(machine, gamma, c, tuple((*pair, score[pair]) for pair in score), unseen)
 
 
 class _Ticks:
@@ -201,6 +237,20 @@ class _Ticks:
         self.done += 1
         if self.on_done is not None:
             self.on_done(self.done, self.total)
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """The kernel of all training faces, for exact machines; its parts are named as those of Nystroem."""
+
+    components_: Floats
+    """(n, k)"""
+    gamma: float
+
+    def transform(self, z: Floats) -> Doubles:
+        """Return the kernel (m, n) of faces (m, k)."""
+        kernel = need("sklearn.metrics.pairwise", "classic").rbf_kernel
+        return np.asarray(kernel(z, self.components_, gamma=self.gamma), np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,107 +267,114 @@ class _Space:
         scaler = Scaler.fit(x, blocks, settings, seed)
         if settings.kernel == "linear":
             return cls(scaler, None)
+        if not settings.basis:
+            return cls(scaler, Whole(scaler(x), gamma))
         kind = need("sklearn.kernel_approximation", "classic").Nystroem
         basis = min(settings.basis, len(x))
         kernel = kind(kernel="rbf", gamma=gamma, n_components=basis, random_state=seed)
         return cls(scaler, kernel.fit(scaler(x)))
 
-    def __call__(self, x: Floats) -> NDArray[np.float64]:
+    def __call__(self, x: Floats) -> Doubles:
         """Return (n, m) float64, as liblinear wants it."""
         z = self.scaler(x)
-        found = z if self.kernel is None else self.kernel.transform(z)
-        return np.asarray(found, np.float64)
+        if self.kernel is None:
+            return np.asarray(z, np.float64)
+        found = np.empty((len(z), len(self.kernel.components_)))
+        for start in range(0, len(z), _CHUNK):
+            found[start : start + _CHUNK] = self.kernel.transform(z[start : start + _CHUNK])
+        return found
 
 
-def _machines(
-    z: NDArray[np.float64], targets: Mapping[str, Floats], c: float, settings: SvmSettings
-) -> dict[str, list[Any]]:
-    """Return head -> one machine a class."""
+def _machine(
+    space: _Space, x: Floats, targets: Mapping[str, Floats], c: float, settings: SvmSettings
+) -> Machine:
+    z = space(x)
+    planes = {head: _solved(z, target, c, settings) for head, target in targets.items()}
+    weights, bias = ({head: pair[k] for head, pair in planes.items()} for k in range(2))
+    return Machine(space.scaler, space.kernel, weights, bias)
+
+
+def _solved(z: Doubles, target: Floats, c: float, settings: SvmSettings) -> _Planes:
+    """Return the machines of a head for faces (n, m) in the kernel's space."""
+    exact = settings.kernel == "rbf" and not settings.basis
+    return (_duals if exact else _planes)(z, target, c, settings)
+
+
+def _duals(kernel: Doubles, target: Floats, c: float, settings: SvmSettings) -> _Planes:
+    """Return the exact machines of a head by libsvm (Chang & Lin 2011), for a kernel (n, n) of the faces."""
+    kind = need("sklearn.svm", "classic").SVC
+    known = np.flatnonzero(target.any(axis=1))
+    truth = target[known].argmax(axis=1)
+    inner = kernel if len(known) == len(kernel) else kernel[np.ix_(known, known)]
+    share = np.bincount(truth, minlength=target.shape[1]) / len(truth)
+    weight = np.maximum(share, 1e-6) ** -settings.balance
+    size = (weight / (share @ weight))[truth]
+    weights, bias = np.zeros((len(kernel), target.shape[1])), np.full(target.shape[1], -1.0)
+    for k in np.flatnonzero((share > 0) & (share < 1)):
+        machine: Any = kind(C=c, kernel="precomputed", cache_size=1000)
+        machine.fit(inner, truth == k, size)
+        weights[known[machine.support_], k] = machine.dual_coef_[0]
+        bias[k] = machine.intercept_[0]
+    bias[share == 1] = 1.0
+    return weights, bias
+
+
+def _planes(z: Doubles, target: Floats, c: float, settings: SvmSettings) -> _Planes:
+    """Return the machines of a head for faces (n, m) with shares (n, classes)."""
     kind = need("sklearn.svm", "classic").LinearSVC
-    found: dict[str, list[Any]] = {}
-    for head, target in targets.items():
-        known = target.sum(axis=1) > 0
-        share = target[known].mean(axis=0)
-        weight = np.maximum(share, 1e-6) ** -settings.balance
-        weight = weight * (share @ weight) ** -1
-        rows = z if known.all() else z[known]
-        found[head] = []
-        for k in range(target.shape[1]):
-            x, y, w = _examples(rows, target[known][:, k], target[known] @ weight)
-            # intercept_scaling: liblinear punishes the intercept too, which it should hardly feel
-            machine = kind(C=c, dual=False, intercept_scaling=10.0, tol=1e-3, max_iter=300)
-            found[head].append(machine.fit(x, y, w))
-    return found
+    known = target.any(axis=1)
+    if not known.all():
+        z, target = z[known], target[known]
+    weights, bias = np.zeros((z.shape[1], target.shape[1])), np.full(target.shape[1], -1.0)
+    share = target.mean(axis=0) if len(target) else np.ones(target.shape[1])
+    weight = np.maximum(share, 1e-6) ** -settings.balance
+    target = target * (weight / (share @ weight))
+    whole = target.sum(axis=1)
+    for k, column in enumerate(target.T):
+        if not column.any() or (column >= whole).all():  # as in a fold without a rare class: always the same
+            bias[k] = 1.0 if column.any() else -1.0
+            continue
+        rows, sign, size = _examples(z, column, whole)
+        # intercept_scaling: liblinear punishes the intercept too, which it should hardly feel
+        machine: Any = kind(C=c, dual=False, intercept_scaling=10.0, tol=1e-3, max_iter=300)
+        machine.fit(rows, sign, size)
+        weights[:, k], bias[k] = machine.coef_[0], machine.intercept_[0]
+    return weights, bias
 
 
 def _examples(
-    z: NDArray[np.float64], share: Floats, weight: NDArray[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[Any]]:
-    """Return rows, signs and weights: a face that is partly of the class is there twice."""
-    partly = np.flatnonzero((share > 0) & (share < 1))
+    z: Doubles, part: NDArray[Any], whole: NDArray[Any]
+) -> tuple[Doubles, NDArray[np.int64], NDArray[Any]]:
+    """Return rows, signs and weights of faces (n, m); the class has `part` of their `whole` weight (n,).
+
+    A face that is partly of the class is there twice.
+    """
+    partly = np.flatnonzero((part > 0) & (part < whole))
     rows = np.concatenate([z, z[partly]]) if len(partly) else z
-    sign = np.where(share > 0, 1, -1)
-    size = np.where(share > 0, share, 1.0) * weight
+    sign = np.where(part > 0, 1, -1)
+    size = np.where(part > 0, part, whole)
     return (
         rows,
         np.concatenate([sign, np.full(len(partly), -1)]),
-        np.concatenate([size, (1 - share[partly]) * weight[partly]]),
+        np.concatenate([size, (whole - part)[partly]]),
     )
 
 
-def _decide(machines: list[Any], z: NDArray[np.float64]) -> Floats:
-    return np.stack([m.decision_function(z) for m in machines], axis=1).astype(np.float32)
+def _decide(planes: _Planes, z: Doubles) -> Floats:
+    """Return margins (n, c) of faces (n, m)."""
+    weights, bias = planes
+    return np.asarray(z @ weights + bias, np.float32)
 
 
 def _check_classes(targets: Mapping[str, Floats]) -> None:
     for head, target in targets.items():
-        some, all_ = (target > 0).any(axis=0), (target[target.sum(axis=1) > 0] >= 1).all(axis=0)
-        if not some.all() or all_.any() or target.shape[1] < 2:
-            empty = np.flatnonzero(~some).tolist()
-            raise ArgumentError(
-                f"targets[{head!r}] must have faces of two or more classes, and of each; none of {empty}"
-            )
+        empty = np.flatnonzero(~(target > 0).any(axis=0)).tolist()
+        if target.shape[1] < 2 or empty:
+            which = f"; none of {empty}" if empty else ""
+            raise ArgumentError(f"targets[{head!r}] must have two or more classes, and faces of each{which}")
 
 
-def _some(target: Floats, most: int, seed: int) -> NDArray[np.intp]:
-    """Return rows with a label, `most` of them at most, each class at its share."""
-    rows = np.flatnonzero(target.sum(axis=1) > 0)
+def _some(targets: Mapping[str, Floats], most: int, seed: int) -> NDArray[np.intp]:
+    """Return rows with a label in any head, `most` of them at most, each class at its share."""
+    rows = np.flatnonzero(np.any([target.any(axis=1) for target in targets.values()], axis=0))
     return np.sort(np.random.default_rng(seed).permutation(rows)[:most])
-
-
-# --- probabilities -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """How margins become probabilities: softmax(margins / temperature + bias)."""
-
-    temperature: float
-    bias: Floats
-    """(c,), mean 0."""
-    prior: Floats
-    """(c,) the class prior that the probabilities speak for."""
-
-    def __call__(self, margins: Floats) -> Floats:
-        """Return (n, c) probabilities."""
-        return softmax(margins / np.float32(self.temperature) + self.bias)
-
-
-def calibrate(margins: Floats, targets: Floats, rounds: int = 30) -> Calibration:
-    """Fit temperature and bias on margins (n, c) of faces that the machine has not seen, targets (n, c).
-
-    Alternates the temperature (`fit_temperature`) with the bias that makes the mean probability of each class
-    its share, which is what the best bias does.
-    """
-    known = targets.sum(axis=1) > 0
-    margins, targets = margins[known], targets[known]
-    prior = np.maximum(targets.mean(axis=0), 1e-4)
-    prior = prior / prior.sum()
-    bias = np.zeros(margins.shape[1], np.float64)
-    temperature = 1.0
-    for _ in range(rounds):
-        temperature = fit_temperature(margins, targets, bias)
-        mean = softmax(margins / temperature + bias).mean(axis=0)
-        bias += np.log(prior / np.maximum(mean, 1e-6))
-        bias -= bias.mean()
-    return Calibration(float(temperature), np.asarray(bias, np.float32), np.asarray(prior, np.float32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 import typing
@@ -25,11 +26,13 @@ class DataSettings:
 
     train: tuple[str, ...]
     """Data sets to learn from, as `pyfer.datasets.open_data` names them."""
-    validation: str
+    validation: str = ""
     """Data set for every choice: early stop, temperature, thresholds. Never a test set. An SVM can do without
     (empty): it is then calibrated by what it said about faces of folds that it had not seen."""
     classes: tuple[str, ...] = ()
     """Learn and validate these emotions alone; empty takes all that the data have labels for."""
+    skip_bad: bool = False
+    """Leave out faces that cannot be read, instead of stopping before anything is learned."""
     rare_power: float = 0.3
     """A face is drawn in proportion to (share of its class) ** -rare_power; 0 draws all alike."""
 
@@ -220,7 +223,10 @@ class SvmSettings:
     kernel: str = "rbf"
     """``rbf`` or ``linear``."""
     basis: int = 4000
-    """Faces that span the kernel's space (Nystroem); with as many as there are faces it is exact."""
+    """Faces that span the kernel's space (Nystroem). 0 takes all and asks libsvm for the exact machine, which
+    needs n² numbers of memory, makes a large model, and knows a face's largest share alone."""
+    weights: tuple[float, ...] = ()
+    """How much each feature counts in d²; empty: all alike."""
     gamma: tuple[float, ...] = (1.0,)
     """Candidates for exp(-gamma d²), where the mean d² of two faces is 2."""
     c: tuple[float, ...] = (0.3, 1.0)
@@ -233,13 +239,18 @@ class SvmSettings:
     """Weight of a class: (its share) ** -balance."""
 
     def __post_init__(self) -> None:
-        positive = min((*self.gamma, *self.c), default=0) > 0 and bool(self.gamma) and bool(self.c)
+        above = {
+            name: bool(values) and all(0 < value < math.inf for value in values)
+            for name, values in (("gamma", self.gamma), ("c", self.c))
+        }
         _check(
             ("svm.components", self.components, self.components >= 0, "must be 0 or more"),
             ("svm.whiten", self.whiten, 0 <= self.whiten <= 1, "must be in 0..1"),
             ("svm.kernel", self.kernel, self.kernel in ("rbf", "linear"), "must be 'rbf' or 'linear'"),
-            ("svm.basis", self.basis, self.basis >= 10, "must be 10 or more"),
-            ("svm.gamma, svm.c", (*self.gamma, *self.c), positive, "must each have numbers above 0"),
+            ("svm.basis", self.basis, self.basis >= 10 or self.basis == 0, "must be 0, or 10 or more"),
+            ("svm.weights", self.weights, min(self.weights, default=1) > 0, "must be numbers above 0"),
+            ("svm.gamma", self.gamma, above["gamma"], "must be one or more finite numbers above 0"),
+            ("svm.c", self.c, above["c"], "must be one or more finite numbers above 0"),
             ("svm.folds", self.folds, self.folds >= 2, "must be 2 or more"),
             ("svm.search", self.search, self.search >= 50, "must be 50 or more"),
             ("svm.balance", self.balance, 0 <= self.balance <= 1, "must be in 0..1"),
@@ -273,6 +284,12 @@ class Settings:
         _check(
             ("name", self.name, named, "must be letters, digits, '-' and '_'"),
             ("kind", self.kind, self.kind in ("cnn", "svm"), "must be 'cnn' or 'svm'"),
+            (
+                "data.validation",
+                self.data.validation,
+                bool(self.data.validation) or self.kind == "svm",
+                "must name a data set for kind = 'cnn'",
+            ),
             (
                 "features.bank",
                 self.features.bank,
