@@ -341,7 +341,11 @@ def test_the_study_of_features(setup: Setup, tmp_path: Path, monkeypatch: pytest
     small = {"hog": HOG, "lbp": few[1], "sift grid": few[0], "embedding": features.KINDS["embedding"]}
     monkeypatch.setattr(features, "KINDS", small)
     _hurry(features, monkeypatch)
-    pairs = {features.FOUR: ("hog", "lbp"), features.WITH_EMBEDDING: ("embedding", "hog")}
+    pairs = {
+        features.FOUR: ("hog", "lbp"),
+        features.ALL: ("hog", "lbp", "sift grid"),
+        features.WITH_EMBEDDING: ("embedding", "hog"),
+    }
     monkeypatch.setattr(features, "COMBINED", pairs)
     outcome = _run(features.STUDY, setup, tmp_path)
     plain = [features.UNREGISTERED.format(name) for name in ("hog", "lbp", "sift grid")]
@@ -371,7 +375,13 @@ def test_what_is_said_of_features_follows_from_the_answers(cartoons: places.Face
     verdicts = {check.claim: check.verdict for check in features._checks((found,))}
     assert verdicts["HOG is better than LBP"] == "holds"
     assert verdicts["registration helps LBP"] == "cannot be told here"
-    assert verdicts["a machine on these four adds to the network's own answers"] == "is contradicted"
+    assert verdicts["HOG, LBP, SIFT and Gabor together are better than the best of the four"] == (
+        "cannot be told here"
+    )
+    assert verdicts["all handmade features together are better than the best alone"] == "is contradicted"
+    assert (
+        verdicts["a machine on these four adds to the answers of the zero-shot network"] == "is contradicted"
+    )
     sentence = features._best(found)
     assert "in the lab is hog with 100.0 [100.0, 100.0] %; sift grid cannot be told from it" in sentence
     assert "with 50.0" in sentence

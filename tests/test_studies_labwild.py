@@ -174,7 +174,7 @@ def test_ckplus_runs_and_says_whether_goals_are_met(setup: Setup, monkeypatch: p
     goal = outcome.checks[0]
     assert goal.difference.value == pytest.approx(accuracy.value - 91)
     assert ("reach" if accuracy.value >= 91 else "miss") in outcome.sentences[0]
-    assert "seeds 100 to 100" in outcome.settings["folds"]
+    assert "seeds 300 to 300" in outcome.settings["folds"]
 
 
 def test_a_tie_with_a_goal_is_told_from_several_deals() -> None:

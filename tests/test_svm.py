@@ -141,24 +141,43 @@ def test_an_export_that_differs_is_refused(
     settings, data, exported = trained
     run = exported.folder.parent / "run"
     monkeypatch.setattr(svm, "AGREEMENT", -1.0)
+    monkeypatch.setattr(svm, "ROUNDED", -1.0)
     with pytest.raises(TrainingError, match=r"differs from scikit-learn by .*; not exported"):
         svm.train(settings, run, tmp_path / "model", data=data)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("needed", [True, False])
-def test_half_precision_is_kept_where_it_will_do(
-    needed: bool, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("kept", "rounded", "agreement"), [("INT8", 1.0, 0.02), ("FLOAT16", 1e-5, 0.1), ("FLOAT", 1e-5, 1e-5)]
+)
+def test_the_least_precision_is_kept_that_will_do(
+    kept: str,
+    rounded: float,
+    agreement: float,
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings, data, exported = trained
+    settings = replace(settings, export=replace(settings.export, eight_bit=True))
     monkeypatch.setattr(svm, "_LARGE", 100)
-    if needed:
-        monkeypatch.setattr(svm, "AGREEMENT", 1e-5)
+    monkeypatch.setattr(svm, "ROUNDED", rounded)
+    monkeypatch.setattr(svm, "AGREEMENT", agreement)
     monkeypatch.setattr(svm, "SAME_ANSWER", 0.9)
     found = svm.train(settings, exported.folder.parent / "run", tmp_path / "model", data=data)
-    kinds_of = {each.data_type for each in onnx.load(found.folder / "model.onnx").graph.initializer}
-    assert (onnx.TensorProto.FLOAT16 in kinds_of) == (not needed)
-    assert (found.difference < 1e-5) == needed
+    large = {each.data_type for each in onnx.load(found.folder / "model.onnx").graph.initializer
+             if each.name in ("axes.0", "basis")}  # fmt: skip
+    assert large == {getattr(onnx.TensorProto, kept)}
+    assert (found.difference < 1e-5) == (kept == "FLOAT")
+
+
+def test_eight_bits_have_a_scale_a_column() -> None:
+    """A column of small numbers keeps them beside one of large numbers."""
+    graph = svm._Graph(np.int8)
+    array = np.random.default_rng(0).normal(size=(20_000, 2)) * [1.0, 1e-3]
+    kept = graph.kept(array)
+    assert 0 < np.abs(kept - array).max() < 0.5 / 127 * 6
+    assert np.abs(kept - array)[:, 1].max() < 0.5 / 127 * 6e-3
 
 
 def test_a_linear_machine_keeps_numbers_as_they_are(trained: Trained, tmp_path: Path) -> None:

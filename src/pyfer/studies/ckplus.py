@@ -36,8 +36,8 @@ SETS: dict[str, tuple[str, ...]] = {
 """Rows of the table -> the features side by side."""
 GOALS = {"classic": 91.0, "classic + embedding": 95.0}
 """Set -> per cent that the literature reports for such features on CK+."""
-FIRST_DEAL = 100
-"""Seed of the first deal of folds: none of those that the features were chosen on (0 to 4)."""
+FIRST_DEAL = 300
+"""Seed of the first deal of folds: none of those that anything was compared on before."""
 PLACE = "in the lab"
 
 

@@ -37,9 +37,9 @@ SEEDS = 3
 """Draws of training faces at every size but the last, where there is one draw: all."""
 SIFT = {"name": "sift", "size": 64, "patch": [21], "step": 8, "blur": 0.5, "root": True, "mirror": True}
 MACHINE, NETWORK, REFERENCE = "SVM on SIFT", "small network", "base, trained longer on more labels"
-_SEEN = 120_000
+_SEEN = 60_000
 """Faces that a small network sees in training: small sets more often, large ones `_LEAST_EPOCHS` times."""
-_LEAST_EPOCHS, _MOST_EPOCHS = 15, 120
+_LEAST_EPOCHS, _MOST_EPOCHS = 12, 120
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ def _machine_text(setup: Setup, largest: int) -> str:
 
 
 def _basis(setup: Setup, size: int) -> int:
-    return min(setup.sized(1500, 300), max(size // 2, 10))
+    return min(setup.sized(1000, 300), max(size // 2, 10))
 
 
 def _machine(setup: Setup, whole: Faces, draws: Sequence[Integers], test: Faces) -> Floats:

@@ -32,6 +32,8 @@ _Planes = tuple[Doubles, Doubles]
 """Weights (m, c) and biases (c,) of the machines of a head, one column a class."""
 _MOST_ROWS = 8000
 """Faces that main components are computed from."""
+_JITTER = 1e-3
+"""Added to the kernel of each face of the basis with itself, which is 1."""
 _CHUNK = 2048
 """Faces that are moved to the kernel's space at once: it bounds what is needed beside the result."""
 _LEAST_SIZE = 1e-5
@@ -118,8 +120,8 @@ class Machine:
     """A fitted machine for one or more heads."""
 
     scaler: Scaler
-    kernel: Any
-    """scikit-learn's Nystroem, `Whole`, or None for a linear machine."""
+    kernel: Kernel | None
+    """None for a linear machine."""
     weights: Mapping[str, Doubles]
     """head -> (m, c), as scikit-learn's LinearSVC or SVC found them, one column a class."""
     bias: Mapping[str, Doubles]
@@ -131,13 +133,13 @@ class Machine:
         return {head: _decide((w, self.bias[head]), z) for head, w in self.weights.items()}
 
     def folded(self) -> dict[str, Doubles]:
-        """Return head -> weights (m, c) with Nystroem's normalisation in them.
+        """Return head -> weights (m, c) with the kernel's normalisation in them.
 
-        With them ``margins = K(z, basis) @ weights + bias``; `kernel` has basis (``components_``) and gamma.
+        With them ``margins = exp(-gamma d²) @ weights + bias``.
         """
-        if self.kernel is None or isinstance(self.kernel, Whole):
+        if self.kernel is None or self.kernel.normal is None:
             return dict(self.weights)
-        normal = np.asarray(self.kernel.normalization_, np.float64).T
+        normal = self.kernel.normal.T
         return {head: normal @ w for head, w in self.weights.items()}
 
 
@@ -240,17 +242,36 @@ class _Ticks:
 
 
 @dataclass(frozen=True, eq=False)
-class Whole:
-    """The kernel of all training faces, for exact machines; its parts are named as those of Nystroem."""
+class Kernel:
+    """The kernel exp(-gamma d²) of faces with a basis of faces."""
 
-    components_: Floats
-    """(n, k)"""
+    basis: Floats
+    """(m, k)"""
     gamma: float
+    normal: Doubles | None
+    """(m, m) lower triangle that makes the basis orthonormal; None leaves the kernel itself, for libsvm."""
 
-    def transform(self, z: Floats) -> Doubles:
-        """Return the kernel (m, n) of faces (m, k)."""
+    @classmethod
+    def spanned(cls, z: Floats, gamma: float, most: int, seed: int) -> Kernel:
+        """Choose `most` faces of (n, k) as basis, and normalise it.
+
+        scikit-learn's Nystroem takes a singular value decomposition: minutes for 4,000 faces, and with
+        copies among them weights so large that single precision is no longer enough. A Cholesky decomposition
+        spans the same space; `_JITTER` keeps it from telling copies apart.
+        """
+        triangle = need("scipy.linalg", "classic").solve_triangular
+        rows = np.random.default_rng(seed).permutation(len(z))[:most]
+        bare = cls(z[np.sort(rows)], gamma, None)
+        gram = bare(bare.basis)
+        gram.flat[:: len(gram) + 1] += _JITTER
+        lower = np.linalg.cholesky(gram)
+        return cls(bare.basis, gamma, triangle(lower, np.eye(len(lower)), lower=True))
+
+    def __call__(self, z: Floats) -> Doubles:
+        """Return (n, m) for faces (n, k)."""
         kernel = need("sklearn.metrics.pairwise", "classic").rbf_kernel
-        return np.asarray(kernel(z, self.components_, gamma=self.gamma), np.float64)
+        found = np.asarray(kernel(z, self.basis, gamma=self.gamma), np.float64)
+        return found if self.normal is None else found @ self.normal.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,7 +279,7 @@ class _Space:
     """Where the machines are linear."""
 
     scaler: Scaler
-    kernel: Any
+    kernel: Kernel | None
 
     @classmethod
     def fit(
@@ -268,20 +289,17 @@ class _Space:
         if settings.kernel == "linear":
             return cls(scaler, None)
         if not settings.basis:
-            return cls(scaler, Whole(scaler(x), gamma))
-        kind = need("sklearn.kernel_approximation", "classic").Nystroem
-        basis = min(settings.basis, len(x))
-        kernel = kind(kernel="rbf", gamma=gamma, n_components=basis, random_state=seed)
-        return cls(scaler, kernel.fit(scaler(x)))
+            return cls(scaler, Kernel(scaler(x), gamma, None))
+        return cls(scaler, Kernel.spanned(scaler(x), gamma, settings.basis, seed))
 
     def __call__(self, x: Floats) -> Doubles:
         """Return (n, m) float64, as liblinear wants it."""
         z = self.scaler(x)
         if self.kernel is None:
             return np.asarray(z, np.float64)
-        found = np.empty((len(z), len(self.kernel.components_)))
+        found = np.empty((len(z), len(self.kernel.basis)))
         for start in range(0, len(z), _CHUNK):
-            found[start : start + _CHUNK] = self.kernel.transform(z[start : start + _CHUNK])
+            found[start : start + _CHUNK] = self.kernel(z[start : start + _CHUNK])
         return found
 
 
