@@ -217,6 +217,16 @@ def test_a_machine_answers_faces_that_it_has_not_seen(setup: Setup) -> None:
     assert (answers.argmax(axis=1) == found.test.truth).mean() > 0.6  # an eighth by chance
 
 
+def test_a_class_without_a_face_is_no_answer(setup: Setup, cartoons: places.Faces) -> None:
+    x = bench.columns(setup, HOG, cartoons.images, cartoons.images)
+    some = (cartoons.truth != 3) & (cartoons.truth != 7)
+    part = {"hog": (x[0][some], x[1])}
+    answers = bench.trained(setup, part, cartoons.truth[some], bench.svm(setup), classes=8)
+    assert answers.shape == (64, 8)
+    assert (answers[:, [3, 7]] == 0).all()
+    assert (answers.argmax(axis=1) == cartoons.truth)[some].all()
+
+
 def test_no_machine_has_seen_the_persons_it_is_asked_about(setup: Setup, cartoons: places.Faces) -> None:
     """Columns that say who it is, and an emotion for each person: only those who know them can answer."""
     person = np.arange(64) // 4
@@ -426,7 +436,7 @@ def short_network(monkeypatch: pytest.MonkeyPatch) -> Callable[[tuple[int, ...]]
 
     def shorten(sizes: tuple[int, ...]) -> None:
         monkeypatch.setattr(datasize, "QUICK_SIZES", sizes)
-        monkeypatch.setattr(datasize, "_MOST_EPOCHS", 2)
+        monkeypatch.setattr(datasize, "_QUICK_SEEN", 150)
         monkeypatch.setattr(datasize, "SIFT", {"name": "hog", "size": 32})
 
     return shorten

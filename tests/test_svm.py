@@ -141,27 +141,25 @@ def test_an_export_that_differs_is_refused(
     settings, data, exported = trained
     run = exported.folder.parent / "run"
     monkeypatch.setattr(svm, "AGREEMENT", -1.0)
-    monkeypatch.setattr(svm, "ROUNDED", -1.0)
     with pytest.raises(TrainingError, match=r"differs from scikit-learn by .*; not exported"):
         svm.train(settings, run, tmp_path / "model", data=data)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("kept", "rounded", "agreement"), [("INT8", 1.0, 0.02), ("FLOAT16", 1e-5, 0.1), ("FLOAT", 1e-5, 1e-5)]
+    ("kept", "eight_bit", "agreement"), [("INT8", True, 0.2), ("FLOAT16", False, 0.2), ("FLOAT", True, 1e-5)]
 )
 def test_the_least_precision_is_kept_that_will_do(
     kept: str,
-    rounded: float,
+    eight_bit: bool,
     agreement: float,
     trained: Trained,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings, data, exported = trained
-    settings = replace(settings, export=replace(settings.export, eight_bit=True))
+    settings = replace(settings, export=replace(settings.export, eight_bit=eight_bit))
     monkeypatch.setattr(svm, "_LARGE", 100)
-    monkeypatch.setattr(svm, "ROUNDED", rounded)
     monkeypatch.setattr(svm, "AGREEMENT", agreement)
     monkeypatch.setattr(svm, "SAME_ANSWER", 0.9)
     found = svm.train(settings, exported.folder.parent / "run", tmp_path / "model", data=data)
@@ -171,13 +169,17 @@ def test_the_least_precision_is_kept_that_will_do(
     assert (found.difference < 1e-5) == (kept == "FLOAT")
 
 
-def test_eight_bits_have_a_scale_a_column() -> None:
-    """A column of small numbers keeps them beside one of large numbers."""
+@pytest.mark.parametrize("axis", [0, 1])
+def test_eight_bits_have_a_step_a_column_or_a_row(axis: int) -> None:
+    """A column, or a row, of small numbers keeps them beside one of large numbers."""
     graph = svm._Graph(np.int8)
     array = np.random.default_rng(0).normal(size=(20_000, 2)) * [1.0, 1e-3]
-    kept = graph.kept(array)
-    assert 0 < np.abs(kept - array).max() < 0.5 / 127 * 6
-    assert np.abs(kept - array)[:, 1].max() < 0.5 / 127 * 6e-3
+    array = array.T if axis else array
+    kept = graph.kept(array, axis)
+    error = np.abs(kept - array).max(axis=axis)
+    assert 0 < error[0] < 0.5 / 127 * 6
+    assert error[1] < 0.5 / 127 * 6e-3
+    np.testing.assert_allclose(graph.kept(kept, axis), kept, rtol=1e-6)
 
 
 def test_a_linear_machine_keeps_numbers_as_they_are(trained: Trained, tmp_path: Path) -> None:

@@ -224,6 +224,7 @@ def trained(
     truth: Integers,
     settings: SvmSettings,
     what: str = "",
+    classes: int = 0,
 ) -> Columns:
     """Return probabilities (m, c) of faces that a machine has not seen.
 
@@ -234,11 +235,13 @@ def trained(
     x
         Name -> a feature of the n faces to train on and of the m others, as of `columns`.
     truth
-        (n,) classes 0..c-1, each with a face.
+        (n,) classes 0..c-1; one without a face gets the probability 0.
     settings
         Candidates are chosen, and margins calibrated, by folds of the n faces.
     what
         What is fitted, for the progress.
+    classes
+        c, where the last classes may have no face.
     """
     known, blocks = beside({name: pair[0] for name, pair in x.items()})
     asked, _ = beside({name: pair[1] for name, pair in x.items()})
@@ -246,7 +249,7 @@ def trained(
     key["arrays"] = digest(known, asked, truth)
 
     def compute() -> NDArray[Any]:
-        return _fitted(setup, (known, asked), truth, settings, what=what, blocks=blocks)
+        return _fitted(setup, _Examples(known, truth, blocks), asked, settings, classes, what)
 
     return cached(setup, key, compute)
 
@@ -272,43 +275,51 @@ def crossvalidated(
 
     def compute() -> NDArray[Any]:
         fold = folds(subjects, truth, k, setup.seed)
-        found = np.zeros((len(truth), int(truth.max()) + 1), np.float32)
+        classes = len(faces.labels)
+        found = np.zeros((len(truth), classes), np.float32)
         for number in range(k):
             inside, outside = fold != number, fold == number
             names = None if subjects is None else subjects[inside]
-            pair = (columns_[inside], columns_[outside])
-            found[outside] = _fitted(setup, pair, truth[inside], settings, subjects=names, blocks=blocks)
+            examples = _Examples(columns_[inside], truth[inside], blocks, names)
+            found[outside] = _fitted(setup, examples, columns_[outside], settings, classes)
             setup.say(f"folds: {what}", number + 1, k)
         return found
 
     return cached(setup, key, compute)
 
 
+@dataclass(frozen=True, eq=False)
+class _Examples:
+    """Faces that a machine learns from."""
+
+    x: Columns
+    truth: Integers
+    blocks: Mapping[str, slice]
+    subjects: Names | None = None
+
+
 def _fitted(
-    setup: Setup,
-    pair: tuple[Columns, Columns],
-    truth: Integers,
-    settings: SvmSettings,
-    *,
-    blocks: Mapping[str, slice],
-    what: str = "",
-    subjects: Names | None = None,
+    setup: Setup, examples: _Examples, asked: Columns, settings: SvmSettings, classes: int, what: str = ""
 ) -> Columns:
-    """Return probabilities of the second features from a machine that learned from the first."""
+    """Return probabilities (m, c) of the faces `asked` from a machine that learned from the examples."""
     from pyfer.training.machine import calibrate, fit
 
-    targets = np.eye(int(truth.max()) + 1, dtype=np.float32)[truth]
+    # a small sample may lack a rare class: it is then no answer, with a probability of 0
+    known, place = np.unique(examples.truth, return_inverse=True)
+    targets = np.eye(len(known), dtype=np.float32)[place.reshape(-1)]
     fitted = fit(
-        pair[0],
+        examples.x,
         {"answer": targets},
         settings,
-        blocks=blocks,
-        subjects=subjects,
+        blocks=examples.blocks,
+        subjects=examples.subjects,
         seed=setup.seed,
         on_done=(lambda done, total: setup.say(f"machine: {what}", done, total)) if what else None,
     )
     calibration = calibrate(*fitted.unseen["answer"])
-    return calibration(fitted.machine.margins(pair[1])["answer"])
+    found = np.zeros((len(asked), max(classes, int(known[-1]) + 1)), np.float32)
+    found[:, known] = calibration(fitted.machine.margins(asked)["answer"])
+    return found
 
 
 def network(setup: Setup, faces: Faces, model: str | None = None, *, flip: bool = False) -> Columns:

@@ -149,7 +149,8 @@ def _in_the_wild(setup: Setup, train: Faces, test: Faces) -> Found:
     for name, parts in _methods(x).items():
         for kernel in _kernels(name):
             settings = svm(setup, kernel)
-            answers[name, kernel] = trained(setup, parts, train.truth, settings, f"{name}, {kernel}")
+            what, classes = f"{name}, {kernel}", len(train.labels)
+            answers[name, kernel] = trained(setup, parts, train.truth, settings, what, classes)
     widths = {name: pair[0].shape[1] for name, pair in x.items()}
     return _with_network(setup, Found("in the wild", test, widths, answers))
 

@@ -241,6 +241,18 @@ class _Ticks:
             self.on_done(self.done, self.total)
 
 
+def steps(array: NDArray[Any], axis: int) -> Doubles:
+    """Return the steps that eight bits need: of columns (1, k) for ``axis=0``, of rows (m, 1) for 1."""
+    found = np.abs(array).max(axis=axis, keepdims=True).astype(np.float64) / 127
+    return np.asarray(np.maximum(found, 1e-12).astype(np.float32), np.float64)
+
+
+def rounded(array: NDArray[Any], axis: int) -> Doubles:
+    """Return an array (m, k) as eight bits hold it; rounded again it stays as it is."""
+    step = steps(array, axis)
+    return np.asarray(np.rint(array / step) * step, np.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """The kernel exp(-gamma d²) of faces with a basis of faces."""
@@ -253,7 +265,9 @@ class Kernel:
 
     @classmethod
     def spanned(cls, z: Floats, gamma: float, most: int, seed: int) -> Kernel:
-        """Choose `most` faces of (n, k) as basis, and normalise it.
+        """Choose `most` faces of (n, k) as basis, round them to eight bits, and normalise it.
+
+        Rounded before the machine is fitted, they can be stored as small as that without any loss.
 
         scikit-learn's Nystroem takes a singular value decomposition: minutes for 4,000 faces, and with
         copies among them weights so large that single precision is no longer enough. A Cholesky decomposition
@@ -261,7 +275,7 @@ class Kernel:
         """
         triangle = need("scipy.linalg", "classic").solve_triangular
         rows = np.random.default_rng(seed).permutation(len(z))[:most]
-        bare = cls(z[np.sort(rows)], gamma, None)
+        bare = cls(rounded(z[np.sort(rows)], 0).astype(np.float32), gamma, None)
         gram = bare(bare.basis)
         gram.flat[:: len(gram) + 1] += _JITTER
         lower = np.linalg.cholesky(gram)

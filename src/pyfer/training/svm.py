@@ -20,7 +20,7 @@ from pyfer.files import replace_file, replace_folder, sha256
 from pyfer.models import FEATURES, Model
 from pyfer.training.card import about, plain_card
 from pyfer.training.data import TrainingData, empty_classes, opened
-from pyfer.training.machine import Calibration, Fitted, Kernel, Machine, calibrate, fit
+from pyfer.training.machine import Calibration, Fitted, Kernel, Machine, calibrate, fit, rounded, steps
 from pyfer.training.settings import Settings
 
 Floats = NDArray[np.float32]
@@ -28,8 +28,6 @@ Say = Callable[[str, int, int], None]
 """Told of progress: (what is being done, done, in all)."""
 AGREEMENT = 0.02
 """Largest difference of margins between scikit-learn and the ONNX file; half precision alone gives 0.005."""
-ROUNDED = 0.1
-"""The same where large arrays have eight bits."""
 SAME_ANSWER = 0.99
 """Least share of validation faces for which both give the same answer."""
 _LARGE = 10_000
@@ -202,8 +200,7 @@ class _Writer:
             self._describe({})  # without calibration, the logarithms of its answers are margins
             found = Model(self.folder)(crops).probabilities
             difference, same = _compared(found, theirs, calibration)
-            most = ROUNDED if large is np.int8 else AGREEMENT
-            if difference <= most and same >= SAME_ANSWER:
+            if difference <= AGREEMENT and same >= SAME_ANSWER:
                 self._describe(calibration)
                 return difference, same
         raise TrainingError(
@@ -283,18 +280,12 @@ def _onnx(machine: Machine, large: type[np.number[Any]]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _steps(array: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the step of each column (k,) that eight bits need for an array (m, k)."""
-    steps = np.abs(array).max(axis=0).astype(np.float64) / 127
-    return np.asarray(np.maximum(steps, 1e-12).astype(np.float32), np.float64)
-
-
 @dataclass(frozen=True)
 class _Graph:
     """Nodes and constants of an ONNX graph, as they come."""
 
     large: type[np.number[Any]]
-    """How large arrays are kept; they are widened when they are loaded. Eight bits have a scale a column."""
+    """How large arrays are kept; they are widened when they are loaded."""
     nodes: list[Any] = field(default_factory=list)
     stored: list[Any] = field(default_factory=list)
 
@@ -305,21 +296,20 @@ class _Graph:
         self.nodes.append(helper.make_node(kind, inputs, [output], **options))
         return output
 
-    def kept(self, array: NDArray[Any]) -> NDArray[np.float64]:
-        """Return what is left of the values of an array in the file."""
+    def kept(self, array: NDArray[Any], axis: int = 0) -> NDArray[np.float64]:
+        """Return what is left of the values of an array in the file; eight bits have steps along `axis`."""
         if array.size > _LARGE and self.large is np.int8:
-            scale = _steps(array)
-            return np.rint(array / scale) * scale
+            return rounded(array, axis)
         with np.errstate(over="ignore"):  # too large for half precision: the comparison will notice
             return array.astype(self.large if array.size > _LARGE else np.float32).astype(np.float64)
 
-    def constant(self, name: str, array: NDArray[Any], coarse: bool = True) -> str:
+    def constant(self, name: str, array: NDArray[Any], axis: int = 0, coarse: bool = True) -> str:
         """Add a constant, float32 to those who use it, and return its name; a large one may be `coarse`."""
         from onnx import TensorProto, numpy_helper
 
         wide = array.size <= _LARGE or self.large is np.float32 or not coarse
         if not wide and self.large is np.int8:
-            scale = _steps(array)
+            scale = steps(array, axis)
             self.stored.append(numpy_helper.from_array(np.rint(array / scale).astype(np.int8), name))
             self.stored.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
             cast = self.node("Cast", [name], f"{name}.cast", to=TensorProto.FLOAT)
@@ -347,10 +337,10 @@ class _Graph:
 
     def kernel(self, z: str, kernel: Kernel) -> str:
         """Add exp(-gamma d²) to each face of the basis; return the name of the result (n, m)."""
-        basis = self.kept(kernel.basis.T)  # (k, m)
+        basis = self.kept(kernel.basis.T, axis=1)  # (k, m)
         square = self.node("ReduceSumSquare", [z], "square", axes=[1], keepdims=1)
         both = self.node("Add", [square, self.constant("squares", (basis**2).sum(axis=0))], "both")
-        cross = self.node("MatMul", [z, self.constant("basis", kernel.basis.T)], "cross")
+        cross = self.node("MatMul", [z, self.constant("basis", kernel.basis.T, axis=1)], "cross")
         twice = self.node("Mul", [cross, self.constant("two", np.array(2.0))], "twice")
         far = self.node("Sub", [both, twice], "far")
         rate = self.constant("minus_gamma", np.array(-kernel.gamma))
