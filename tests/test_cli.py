@@ -641,3 +641,14 @@ def test_verify_reads_the_evidence_too(run: Run, make_model: MakeModel) -> None:
     done = run("models", "verify", folder)
     assert done.status == 1
     assert "no evidence file" in done.err
+
+
+def test_training_replaces_no_folder_but_a_model(run: Run, tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("dear")
+    toy = str(Path(__file__).parents[1] / "examples" / "toy.toml")
+    done = run("train", toy, "--run", str(tmp_path / "run"), "--export", str(mine.parent))
+    assert done.status == 2
+    assert "is a folder with other things in it (notes.txt)" in done.err
+    assert mine.read_text() == "dear"

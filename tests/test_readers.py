@@ -871,3 +871,10 @@ def test_the_real_lfw_expressions(tmp_path: Path) -> None:
     data = open_data(f"lfw_expressions:{path}?only={file}")
     assert data.ids.tolist() == ids[::300]
     assert 60 < data.images.mean() < 180
+
+
+def test_an_option_is_given_once_and_drawn_faces_fit_in_memory() -> None:
+    with pytest.raises(ArgumentError, match="gives 'n' twice or more; give it once"):
+        open_data("cartoon:?n=8&n=9")
+    with pytest.raises(ArgumentError, match=r"n=999999999999 faces of size=48 must have .* pixels at most"):
+        open_data("cartoon:?n=999999999999")

@@ -573,3 +573,8 @@ def test_a_kind_of_ones_own_can_be_trained_on(tmp_path: Path, monkeypatch: pytes
     register(Rows)
     exported = svm.train(quick(bank=({"name": "rows"},)), tmp_path / "run", tmp_path / "model")
     assert exported.difference < 0.01
+
+
+def test_calibration_looks_at_faces_with_a_clear_label() -> None:
+    shares = np.array([[0.6, 0.4, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0], [0.1, 0.0, 0.9]], np.float32)
+    assert svm.clear(shares).tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 1]]

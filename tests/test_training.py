@@ -109,7 +109,7 @@ def test_settings_survive_a_round_trip_through_plain_values():
         ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[loss]\nsmoothing = 7', "loss.smoothing"),
         ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[network]\ndropout = 2', "dropout"),
         ('name = "x"\n[data]\ntrain = ["a:"]\nvalidation = "b:"\n[export]\ntilt = 2', "export.tilt"),
-        ('name = "x"', "incomplete"),
+        ('name = "x"', "settings lack data"),
         ("name = ", "not TOML"),
     ],
 )
@@ -630,3 +630,20 @@ def test_evidence_is_attached_to_a_copy_of_the_model(reader, fitted, tmp_path):
     again = fitting.attach(folder, replace(fitted.evidence, kind="embedding"), folder)  # onto itself
     np.testing.assert_array_equal(Model(again).evidence.base, fitted.evidence.base)
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "settings lack name, data; see docs/training.md"),
+        ('name = "a"\n[data]\nvalidation = ""', "settings lack data.train"),
+        ('name = "a"\n[data]\ntrain = "cartoon:"', r"data.train='cartoon:' must be a list, such as \[1, 2\]"),
+        ('name = "a"\n[features]\nbank = ["hog"]', r"features.bank='hog' must be a table, such as \{name = "),
+        ('name = "a"\n[svm]\ngamma = [1e308]', "svm.gamma=.* must be one or more numbers of 1e-6..1e6"),
+    ],
+)
+def test_wrong_settings_are_explained_in_the_words_of_toml(text: str, message: str, tmp_path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(text)
+    with pytest.raises(ArgumentError, match=message):
+        load_settings(path)

@@ -317,7 +317,7 @@ class Embedding(Feature):
     A. Razavian et al.: "CNN Features off-the-shelf", CVPR-W 2014. It takes crops as they are, not registered.
     A machine that was trained on it needs that very model wherever it runs.
 
-    Width: that of the model's embedding, 192 for ``base``.
+    Width: that of the model's embedding, 256 for ``base``.
     """
 
     kind: ClassVar[str] = "embedding"

@@ -10,12 +10,14 @@ import typer
 from rich.text import Text
 
 from pyfer import terminal
+from pyfer.cli.common import check_folder
 from pyfer.terminal import err, out, shown
 
 if TYPE_CHECKING:
     from pyfer.training.data import TrainingData
     from pyfer.training.settings import Settings
 
+_MODEL_FILES = {"model.onnx", "model.json", "README.md", "features.npz", "evidence.npz"}
 _LISTED = 5  # warnings of a kind that are printed
 TRAIN_EXAMPLE = "Example:  pyfer train examples/toy.toml --run runs/toy"
 
@@ -47,6 +49,7 @@ def train(
     need(*(("torch", "train") if loaded.kind == "cnn" else ("sklearn", "classic")))
     folder = run or Path("runs") / loaded.name
     target = export_to or folder / "model"
+    check_folder("export", target, "a model", _MODEL_FILES)
     data = _opened(loaded)
     if loaded.kind == "svm":
         _train_svm(loaded, folder, target, data)

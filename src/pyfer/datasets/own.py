@@ -13,7 +13,7 @@ from pyfer.datasets.fer2013 import FER2013_LABELS
 from pyfer.datasets.options import Options, finish, integer, split_name, table
 from pyfer.datasets.pictures import Box, Listing, Row, class_folders, label_of, split_folders
 from pyfer.emotions import BASIC
-from pyfer.errors import DataError, need
+from pyfer.errors import ArgumentError, DataError, need
 
 WHICH_LABELS = ("present", "basic", "any")
 """Labels of the head: the basic emotions that occur, all eight, or whatever names there are."""
@@ -120,12 +120,18 @@ def _box(texts: Sequence[str]) -> Box | None:
 # --- cartoon faces ----------------------------------------------------------------------------------------
 
 
+_MOST_PIXELS = 1_000_000_000
+"""Drawn at once: they have to fit in memory."""
+
+
 def read_cartoon(path: Path, options: Options) -> FaceData:
     """Drawn faces: pure emotions, equally often; FER2013's seven labels as a second head."""
     from pyfer.cartoon import cartoon_faces
 
     n, seed, size = (integer(options, k, d) for k, d in (("n", 400), ("seed", 0), ("size", 48)))
     finish(options, "cartoon", ("n", "seed", "size", "only"))
+    if n * size**2 > _MOST_PIXELS:
+        raise ArgumentError(f"n={n} faces of size={size} must have {_MOST_PIXELS:,} pixels at most in all")
     index = np.arange(n) % len(BASIC)
     weights = one_hot(index, len(BASIC))
     colour = cartoon_faces(weights, size=size, seed=seed)

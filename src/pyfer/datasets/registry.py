@@ -62,7 +62,12 @@ def parsed(spec: str) -> tuple[str, Path, Options]:
             + did_you_mean(name, _READERS)
         )
     path, _, query = rest.partition("?")
-    return name, Path(path), dict(parse_qsl(query, keep_blank_values=True, strict_parsing=False))
+    pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=False)
+    names = [key for key, _ in pairs]
+    for key in names:
+        if names.count(key) > 1:
+            raise ArgumentError(f"data={spec!r} gives {key!r} twice or more; give it once")
+    return name, Path(path), dict(pairs)
 
 
 def open_data(spec: str, *, skip_bad: bool = False, on_done: OnDone | None = None) -> FaceData:

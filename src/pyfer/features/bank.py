@@ -195,6 +195,9 @@ class Bank:
             It is missing, damaged, or made for other features.
         """
         try:
+            with Path(path).open("rb") as stream:
+                if stream.read(2) != b"PK":  # numpy would advise to unpickle it
+                    raise ModelError(f"{str(path)!r} is no feature file, or is damaged: copy it again")
             with Path(path).open("rb") as stream, np.load(stream) as stored:
                 settings = json.loads(str(stored["settings"]))
                 bank = cls._from(settings, {name: stored[name] for name in stored.files})
@@ -208,6 +211,8 @@ class Bank:
 
     @classmethod
     def _from(cls, settings: Any, arrays: Mapping[str, Any]) -> Bank:
+        if not isinstance(settings, dict) or not {"features", "registration"} <= settings.keys():
+            raise ValueError("it lacks the settings of its features")
         kinds = features_of(settings["features"])
         moved = settings["registration"]
         books = [

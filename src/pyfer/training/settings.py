@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
 import typing
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -239,8 +238,8 @@ class SvmSettings:
     """Weight of a class: (its share) ** -balance."""
 
     def __post_init__(self) -> None:
-        above = {
-            name: bool(values) and all(0 < value < math.inf for value in values)
+        fair = {
+            name: bool(values) and all(1e-6 <= value <= 1e6 for value in values)
             for name, values in (("gamma", self.gamma), ("c", self.c))
         }
         _check(
@@ -249,8 +248,8 @@ class SvmSettings:
             ("svm.kernel", self.kernel, self.kernel in ("rbf", "linear"), "must be 'rbf' or 'linear'"),
             ("svm.basis", self.basis, self.basis >= 10 or self.basis == 0, "must be 0, or 10 or more"),
             ("svm.weights", self.weights, min(self.weights, default=1) > 0, "must be numbers above 0"),
-            ("svm.gamma", self.gamma, above["gamma"], "must be one or more finite numbers above 0"),
-            ("svm.c", self.c, above["c"], "must be one or more finite numbers above 0"),
+            ("svm.gamma", self.gamma, fair["gamma"], "must be one or more numbers of 1e-6..1e6"),
+            ("svm.c", self.c, fair["c"], "must be one or more numbers of 1e-6..1e6"),
             ("svm.folds", self.folds, self.folds >= 2, "must be 2 or more"),
             ("svm.search", self.search, self.search >= 50, "must be 50 or more"),
             ("svm.balance", self.balance, 0 <= self.balance <= 1, "must be in 0..1"),
@@ -350,10 +349,14 @@ def _build(cls: type[Any], tree: dict[str, Any], prefix: str) -> object:
                 f" (known: {', '.join(known)})"
             )
         values[key] = _convert(hints[key], value, prefix + key)
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise ArgumentError(f"settings section {prefix or 'top'!r} is incomplete: {error}") from error
+    lacking = [
+        prefix + f.name
+        for f in fields(cls)
+        if f.name not in values and f.default is MISSING and f.default_factory is MISSING
+    ]
+    if lacking:
+        raise ArgumentError(f"settings lack {', '.join(lacking)}; see docs/training.md for an example")
+    return cls(**values)
 
 
 def _convert(hint: Any, value: Any, name: str) -> object:
@@ -374,4 +377,14 @@ def _convert(hint: Any, value: Any, name: str) -> object:
         return float(value)
     elif isinstance(hint, type) and type(value) is hint:
         return value
-    raise ArgumentError(f"settings key {name}={value!r} must be of type {getattr(hint, '__name__', hint)}")
+    raise ArgumentError(f"settings key {name}={value!r} must be {_TOML.get(origin or hint, 'another type')}")
+
+
+_TOML = {
+    tuple: "a list, such as [1, 2]",
+    dict: 'a table, such as {name = "hog"}',
+    str: 'a text, such as "base"',
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}

@@ -98,12 +98,20 @@ def train(
         crops = _prepared(prepare, data.validation.images)
         margins = fitted.machine.margins(_features(bank, crops, run, "validation", say))
         seen = {head: (margins[head], data.validation.targets[head]) for head in targets}
-    calibration = {head: calibrate(*pair) for head, pair in seen.items()}
+    calibration = {head: calibrate(margins, clear(target)) for head, (margins, target) in seen.items()}
     with replace_folder(folder) as work:
         writer = _Writer(work, settings, bank, fitted.machine, prepare, data)
         difference, same = writer.write(calibration)
         replace_file(work / "README.md", plain_card(Model(work), settings, data).encode())
     return Exported(folder, difference, same, fitted)
+
+
+def clear(targets: Floats) -> Floats:
+    """Return targets (n, c) as they are scored: 1 for a label with more than half of the votes, or none.
+
+    The networks are calibrated on the same faces.
+    """
+    return np.asarray(targets > 0.5, np.float32)
 
 
 def _checked(settings: Settings) -> None:
