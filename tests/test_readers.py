@@ -507,7 +507,7 @@ def test_a_manifest_in_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         open_data(f"manifest:{tmp_path}/bad.parquet")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     with pytest.raises(
-        MissingExtraError, match=r"pyarrow is not installed: pip install 'io-pyfer\[classic\]'"
+        MissingExtraError, match=r"pyarrow is not installed: pip install 'io-pyfer\[parquet\]'"
     ):
         open_data(f"manifest:{tmp_path}/faces.parquet")
 
