@@ -342,6 +342,8 @@ def _show_largest(asked: _Asked) -> None:
 
 def _show_compared(asked: _Asked, compared: dict[str, Comparison]) -> None:
     """Print models trained for a subset beside the full one restricted to it."""
+    from pyfer.models import find, read_spec
+
     if not compared:
         return
     table = _table(
@@ -356,7 +358,7 @@ def _show_compared(asked: _Asked, compared: dict[str, Comparison]) -> None:
             else (each.accuracy, each.accuracy_gain)
         )
         figures = (f"{100 * value:.1f}" for value in pair)
-        table.add_row(Path(name).name, f"{each.n:,}", *figures, _gain(gain), f"{each.test.p:.3g}")
+        table.add_row(read_spec(find(name)).name, f"{each.n:,}", *figures, _gain(gain), f"{each.test.p:.3g}")
         table.add_row(Text(f"  {asked.named(each.classes)}", "dim"))
     out.print(table)
 
