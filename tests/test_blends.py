@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pyfer import blends
 from pyfer.blends import (
     ELEVEN,
     PAIRS,
@@ -34,6 +33,7 @@ from pyfer.blends import (
 from pyfer.datasets import one_hot, open_data
 from pyfer.emotions import BASIC
 from pyfer.errors import ArgumentError
+from pyfer.evaluation import intervals
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 QUICK = settings(max_examples=40, deadline=None, derandomize=True)
@@ -390,14 +390,14 @@ def test_each_resample_is_measured_by_the_definitions() -> None:
     scored, pair = random_case(4, m=12, s=9)
     rng = np.random.default_rng(7)
     values = []
-    for size in (blends._CHUNK, 6):
-        times = blends._times(rng, size, 12), blends._times(rng, size, 9)
+    for size in (intervals.CHUNK, 6):
+        times = intervals.times(rng, size, 12), intervals.times(rng, size, 9)
         for rows, single in zip(*times, strict=True):
             assert (rows.sum(), single.sum()) == (12, 9)
             rows, single = np.repeat(np.arange(12), rows), np.repeat(np.arange(9), single)
             values.append(naive(resampled(scored, rows, single), pair[rows]))
     low, high = np.percentile(values, [2.5, 97.5], axis=0)
-    found = measure(scored, pair, draws=blends._CHUNK + 6, seed=7)
+    found = measure(scored, pair, draws=intervals.CHUNK + 6, seed=7)
     for k, interval in enumerate((found.top_pair, found.macro_f1, found.auroc)):
         assert (interval.low, interval.high) == pytest.approx((low[k], high[k]), abs=1e-12)
 

@@ -650,7 +650,7 @@ def test_pictures_are_stacked_at_the_left() -> None:
 
 def cell_places(picture: Pictures, value: float) -> NDArray[np.intp]:
     """Return the corners (m, 2) y x of cells with a colour; the legend below is left out."""
-    hits = at(picture[:-50], charts._heat(value))
+    hits = at(picture[:-50], charts.heat(value))
     above = np.roll(hits, 1, axis=0)
     before = np.roll(hits, 1, axis=1)
     solid = hits & np.roll(hits, -1, axis=0) & np.roll(hits, -1, axis=1)
@@ -673,7 +673,7 @@ def test_the_cell_of_two_definitions() -> None:
 
 
 def test_more_overlap_is_brighter() -> None:
-    light = [np.dot(charts._heat(v), (0.299, 0.587, 0.114)) for v in np.linspace(0, 1, 21)]
+    light = [np.dot(charts.heat(v), (0.299, 0.587, 0.114)) for v in np.linspace(0, 1, 21)]
     assert (np.diff(light) > 0).all()
 
 
@@ -681,7 +681,7 @@ def test_numbers_are_in_the_cells_where_they_fit() -> None:
     def ink(k: int) -> int:
         picture = separability_chart(["x"] * k, np.full((k, k), 0.3))
         hits = at(picture[:-60], paper.TEXT, 40)
-        cells = at(picture[:-60], charts._heat(0.3))
+        cells = at(picture[:-60], charts.heat(0.3))
         inside = cells.cumsum(1).astype(bool) & cells[:, ::-1].cumsum(1)[:, ::-1].astype(bool)
         return int((hits & inside).sum())
 
@@ -712,7 +712,7 @@ def test_a_row_has_its_name_at_the_left_and_a_column_above() -> None:
     assert first[:, 1].min() >= left  # of the first, only the column is drawn
     assert first[:, 0].max() < cell_places(base, 0)[:, 0].min()
     assert last[:, 1].max() < left  # of the last, only the row
-    cells = at(base[:-50], charts._heat(0))[:, left + 1]
+    cells = at(base[:-50], charts.heat(0))[:, left + 1]
     tops = np.flatnonzero(cells & ~np.roll(cells, 1))
     assert len(tops) == 2
     assert tops[1] < last[:, 0].min() < last[:, 0].max() < tops[1] + 60

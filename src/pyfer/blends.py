@@ -22,10 +22,8 @@ from numpy.typing import NDArray
 from pyfer.datasets import blend_pairs
 from pyfer.emotions import BASIC, canonical
 from pyfer.errors import ArgumentError
-from pyfer.evaluation.intervals import CHUNK as _CHUNK  # noqa: F401  (the tests follow the resamples)
 from pyfer.evaluation.intervals import Interval as Interval
 from pyfer.evaluation.intervals import bootstrap
-from pyfer.evaluation.intervals import times as _times  # noqa: F401
 from pyfer.evaluation.metrics import confusion_matrix
 
 Pair = tuple[str, str]

@@ -197,10 +197,11 @@ class Bank:
         try:
             with Path(path).open("rb") as stream:
                 if stream.read(2) != b"PK":  # numpy would advise to unpickle it
-                    raise ModelError(f"{str(path)!r} is no feature file, or is damaged: copy it again")
-            with Path(path).open("rb") as stream, np.load(stream) as stored:
-                settings = json.loads(str(stored["settings"]))
-                bank = cls._from(settings, {name: stored[name] for name in stored.files})
+                    raise ValueError("it is no archive of arrays; copy it again")
+                stream.seek(0)
+                with np.load(stream) as stored:
+                    settings = json.loads(str(stored["settings"]))
+                    bank = cls._from(settings, {name: stored[name] for name in stored.files})
         except _DAMAGED as error:
             raise ModelError(f"{str(path)!r} is no feature file, or is damaged: {error}") from error
         if features is not None:

@@ -24,13 +24,13 @@ from pyfer.maps.paper import (
     Font,
     Picture,
     fitted,
+    heat,
     letters,
     numbers,
     short,
     wrapped,
 )
 
-_HEAT = ((34, 37, 43), (45, 56, 92), (88, 66, 132), (168, 76, 124), (238, 130, 84), (252, 222, 144))
 _MOST_NAMES = 100
 _MOST_NOTES = 6  # lines
 _MOST_ANSWERS = 8
@@ -201,7 +201,7 @@ def separability_chart(names: Sequence[str], overlap: ArrayLike) -> Picture:
 
 def _cell(canvas: ImageDraw.ImageDraw, place: tuple[int, int], side: int, value: float) -> None:
     x, y = place
-    canvas.rectangle((x, y, x + side - 2, y + side - 2), fill=_heat(value))
+    canvas.rectangle((x, y, x + side - 2, y + side - 2), fill=heat(value))
     font = letters(max(10, min(15, side * 0.36)))
     text = {"0.00": "0", "1.00": "1"}.get(f"{value:.2f}", f"{value:.2f}"[1:])
     if font.getlength(text) <= side - 3:
@@ -219,17 +219,11 @@ def _slanted(image: Image.Image, place: tuple[float, float], text: str, font: Fo
     image.paste(TEXT, corner, mask)
 
 
-def _heat(value: float) -> Color:
-    stops = np.linspace(0, 1, len(_HEAT))
-    r, g, b = (round(float(np.interp(value, stops, [color[k] for color in _HEAT]))) for k in range(3))
-    return r, g, b
-
-
 def _scale(canvas: ImageDraw.ImageDraw, x: int, y: int) -> None:
     """Draw what the colours mean."""
     font = letters(12)
     for k in range(200):
-        canvas.line((x + k, y, x + k, y + 9), fill=_heat(k / 199))
+        canvas.line((x + k, y, x + k, y + 9), fill=heat(k / 199))
     for value in (0, 0.5, 1):
         canvas.text((x + 200 * value, y + 13), f"{value:g}", font=font, fill=FAINT, anchor="mt")
     canvas.text((x + 212, y + 5), "overlap", font=font, fill=FAINT, anchor="lm")

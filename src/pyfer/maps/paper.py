@@ -29,6 +29,16 @@ TRACK: Color = (42, 46, 53)
 PAD = 14  # pixels between the contents and the border
 
 
+_HEAT = ((34, 37, 43), (45, 56, 92), (88, 66, 132), (168, 76, 124), (238, 130, 84), (252, 222, 144))
+
+
+def heat(value: float) -> Color:
+    """Return a colour for 0..1, dark to bright."""
+    stops = np.linspace(0, 1, len(_HEAT))
+    r, g, b = (round(float(np.interp(value, stops, [color[k] for color in _HEAT]))) for k in range(3))
+    return r, g, b
+
+
 @lru_cache(maxsize=16)
 def letters(size: float) -> Font:
     """Return letters of a height in pixels."""

@@ -23,6 +23,7 @@ from pyfer.maps.paper import (
     Color,
     Numbers,
     Picture,
+    heat,
     letters,
     numbers,
     short,
@@ -240,15 +241,8 @@ def _extremes(canvas: ImageDraw.ImageDraw, dots: _Dots) -> None:
 
 # --- the pairs --------------------------------------------------------------------------------------------
 
-_HEAT = ((34, 37, 43), (45, 56, 92), (88, 66, 132), (168, 76, 124), (238, 130, 84), (252, 222, 144))
 _CORNER = (1790, 190)
 _CELL_ROOM = 560
-
-
-def _heat(value: float) -> Color:
-    stops = np.linspace(0, 1, len(_HEAT))
-    r, g, b = (round(float(np.interp(value, stops, [color[k] for color in _HEAT]))) for k in range(3))
-    return r, g, b
 
 
 def _triangle(canvas: ImageDraw.ImageDraw, labels: tuple[str, ...], apart: Numbers) -> None:
@@ -273,7 +267,7 @@ def _triangle(canvas: ImageDraw.ImageDraw, labels: tuple[str, ...], apart: Numbe
                 canvas.rectangle((x, y, x + cell - 4, y + cell - 4), outline=TRACK, width=2)
                 continue
             share = (1 - float(apart[i, j])) / worst
-            canvas.rectangle((x, y, x + cell - 4, y + cell - 4), fill=_heat(share))
+            canvas.rectangle((x, y, x + cell - 4, y + cell - 4), fill=heat(share))
             text = percent(float(apart[i, j])).rstrip("%")
             ink = PANEL if share > 0.6 else TEXT
             canvas.text(
@@ -296,7 +290,7 @@ def _hardest(canvas: ImageDraw.ImageDraw, labels: tuple[str, ...], apart: Number
         text = short(f"{labels[j]}, {labels[i]}", font, 330)
         canvas.text((x, line), text, font=font, fill=TEXT, anchor="lm")
         canvas.rectangle(
-            (x + 350, line - 12, x + 350 + 310 * wrong / worst, line + 12), fill=_heat(wrong / worst)
+            (x + 350, line - 12, x + 350 + 310 * wrong / worst, line + 12), fill=heat(wrong / worst)
         )
         spot = (x + 350 + 310 * wrong / worst + 14, line)
         canvas.text(spot, f"{wrong:.1%}", font=font, fill=FAINT, anchor="lm")
