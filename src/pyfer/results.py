@@ -17,6 +17,7 @@ from pyfer.emotions import NONE, UNCERTAIN
 from pyfer.errors import ArgumentError, need
 
 _COLUMNS = ("basic", "box", "score", "landmarks", "source", "embedding", "posterior", "mixture", "evidence")
+_COLUMNS += ("track",)
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,12 @@ class Face:
     """Index of the input picture."""
     mixture: dict[str, float] | None = None
     """What the face seems to be mixed of, where new emotions are in use; sums to 1."""
+    track: int | None = None
+    """Number of the person in a film, see `pyfer.tracking`; None in pictures."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers, as JSON wants them."""
-        return {
+        return ({} if self.track is None else {"track": self.track}) | {
             "box": [round(v, 1) for v in self.box],
             "score": round(self.score, 4),
             "landmarks": [[round(x, 1), round(y, 1)] for x, y in self.landmarks],
@@ -97,6 +100,8 @@ class Result:
     """(n, m) see `pyfer.evidence`."""
     threshold: float = 0.0
     """Least probability of an answer; see `emotion`."""
+    track: NDArray[np.int64] | None = None
+    """(n,) number of the person in a film, the same as long as the film shows the face; None in pictures."""
 
     def __post_init__(self) -> None:
         n, b = len(self.source), len(self.labels)
@@ -112,7 +117,7 @@ class Result:
             if column.shape != shape:
                 raise ArgumentError(f"{name} has shape {column.shape}; {n} faces need {shape}")
             object.__setattr__(self, name, column)
-        for name in ("embedding", "evidence"):
+        for name in ("embedding", "evidence", "track"):
             column = getattr(self, name)
             if column is not None and len(column) != n:
                 raise ArgumentError(f"{name} has {len(column)} rows for {n} faces")
@@ -195,6 +200,7 @@ class Result:
             emotions=dict(posterior),
             source=int(self.source[row]),
             mixture=None if mixture is None else dict(zip(self.labels, mixture, strict=True)),
+            track=None if self.track is None else int(self.track[row]),
         )
 
     def to_dicts(self) -> list[dict[str, Any]]:
