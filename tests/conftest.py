@@ -63,6 +63,53 @@ def write_network(
     onnx.save(model, str(path))
 
 
+def write_graph(
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, list[str | int]],
+    outputs: dict[str, list[str | int]],
+    constants: dict[str, NDArray[Any]] | None = None,
+) -> None:
+    """Write a network of these nodes; inputs and outputs are float32, name -> shape."""
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [value(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
+        [value(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+        [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def write_adder(path: Path, *, batch: str | int = "n", width: int = 8) -> None:
+    """Write a network on the encoder `tiny` that adds up its probabilities, face by face.
+
+    ``answer`` and ``next_memory`` (n, 8) are the memory plus what ferplus says; ``embedding`` (n, 4) is the
+    encoder's plus the interval.
+    """
+    node = helper.make_node
+    write_graph(
+        path,
+        [
+            node("Slice", ["probabilities", "zero", "width", "one"], ["new"]),
+            node("Add", ["memory", "new"], ["answer"]),
+            node("Identity", ["answer"], ["next_memory"]),
+            node("Add", ["embedding", "interval"], ["seen"]),
+        ],
+        {
+            "embedding": [batch, 4],
+            "probabilities": [batch, 15],
+            "interval": [batch, 1],
+            "memory": [batch, width],
+        },
+        {"answer": [batch, 8], "seen": [batch, 4], "next_memory": [batch, width]},
+        {"zero": np.array([0]), "width": np.array([8]), "one": np.array([1])},
+    )
+
+
 def describe(folder: Path, **changes: Any) -> None:
     """Write ``model.json`` for the network in `folder`; `changes` replace keys, ... takes them away."""
     tree: dict[str, Any] = {
@@ -118,6 +165,34 @@ def make_model(tmp_path: Path, tiny: Path) -> MakeModel:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.onnx").write_bytes((tiny / "model.onnx").read_bytes())
         describe(folder, **changes)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def make_rnn(tmp_path: Path, tiny: Path) -> MakeModel:
+    """Return a function that writes a recurrent model (`write_adder`) on the encoder `tiny`, now installed.
+
+    Its memory is the sum of the probabilities so far, which are its logits; see `write_adder`.
+    """
+    add(tiny)
+
+    def make(place: str = "adder", /, **changes: Any) -> Path:
+        folder = tmp_path / place
+        folder.mkdir(parents=True, exist_ok=True)
+        write_adder(folder / "model.onnx")
+        keys: dict[str, Any] = {
+            "kind": "rnn",
+            "window": 16,
+            "state": [{"name": "memory", "shape": [8]}],
+            "encoder": {"model": "tiny", "sha256": sha256(tiny / "model.onnx")},
+            "input": ...,
+            "crop": ...,
+            "heads": [{"name": "ferplus", "output": "answer", "labels": list(BASIC)}],
+            "embedding": "seen",
+        }
+        describe(folder, **(keys | changes))
         return folder
 
     return make

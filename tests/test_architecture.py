@@ -18,12 +18,14 @@ import pyfer
 ROOT = Path(pyfer.__file__).parent
 FLOORS = (
     {"errors"},
-    {"emotions", "files", "sources", "crops", "mtcnn"},
+    {"emotions", "files", "sources", "crops", "mtcnn", "segments"},
+    {"successions", "films"},
     {"faces", "cartoon", "results", "vocabulary", "evidence"},
-    {"features"},
+    {"features", "tracking", "sinks"},
     {"models", "datasets", "drawing", "posterior", "learning"},
-    {"evaluation", "pipeline", "maps", "discovery", "audit"},
-    {"blends", "subsets", "report"},
+    {"evaluation", "baseline", "maps", "discovery", "audit", "streams"},
+    {"pipeline"},
+    {"blends", "subsets", "report", "watching"},
     {"benchmark", "studies"},
     {"terminal"},
     {"cli"},

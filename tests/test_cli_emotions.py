@@ -281,6 +281,95 @@ def test_compare_of_less_than_two_that_the_model_tells(run: Run, good: Path, lac
     assert "the model can only tell grim" in done.err
 
 
+# --- emotions over time ----------------------------------------------------------------------------------
+
+
+def test_an_emotion_over_time_from_definition_to_its_end(run: Run, portrait: Path) -> None:
+    done = run("emotions", "define", "relief", "scared -> joy within 2s", "--alias", "phew", "--note", "n")
+    assert (done.status, done.err) == (0, "")
+    assert done.out == f"relief = fear -> happiness within 2 s  ({mine()}; over time, so only in films)\n"
+    assert load("mine").successions[0].names == ("relief", "phew")
+    run("emotions", "define", "awe", "fear + surprise")
+    shown = run("emotions", "show", "Phew").out
+    assert shown.splitlines() == [
+        "relief (phew)  [mine]",
+        "  formula: scared -> joy within 2s",
+        "  note: n",
+        "  steps: fear, then happiness",
+        "  over time, so only in films; a step begins at most 2 s after the one before has ended",
+    ]
+    assert run("emotions", "check", mine()).out.splitlines()[0].endswith("2 emotions, well defined")
+    assert "over time, so only in films: relief" in run("emotions", "check", "mine").out
+    (entry,) = run("predict", portrait, "-e", "mine", "-m", "tiny", "--json").tree
+    assert "awe" in entry["faces"][0]["emotions"]
+    assert "relief" not in entry["faces"][0]["emotions"]
+    assert run("emotions", "forget", "phew").status == 2  # an alias
+    assert run("emotions", "forget", "relief").out == f"forgotten: relief  ({mine()})\n"
+    assert load("mine").successions == ()
+
+
+def test_emotions_over_time_are_listed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide(monkeypatch, 120)
+    run("emotions", "define", "relief", "fear -> joy within 500 ms", "--alias", "phew", "--source", "me")
+    assert re.search(r"mine\s+1\s+0\s+your own", run("emotions", "list").out)
+    row = run("emotions", "list", "mine").out.splitlines()[-1]
+    assert re.fullmatch(
+        r" *relief \(phew\) +fear -> happiness within 0\.5 s +over time, so only in films *", row
+    )
+    (tree,) = run("emotions", "list", "mine", "--json").tree
+    assert tree == {
+        "name": "relief",
+        "aliases": ["phew"],
+        "formula": "fear -> joy within 500 ms",
+        "steps": ["fear", "happiness"],
+        "within": 0.5,
+        "source": "me",
+        "note": "",
+    }
+
+
+def test_a_file_of_nothing_but_emotions_over_time(run: Run, portrait: Path) -> None:
+    run("emotions", "define", "relief", "fear -> joy", "-f", "x.toml")
+    done = run("emotions", "check", "x.toml")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "x.toml: 1 emotion, well defined",
+        "  over time, so only in films: relief",
+    ]
+    for spec in ("x.toml", "relief = fear -> joy within 2 s"):
+        (entry,) = run("predict", portrait, "-e", spec, "-m", "tiny", "--json").tree
+        assert set(entry["faces"][0]["emotions"]) == {*BASIC, NONE}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["define", "x", "fear -> happines"], "emotion 'x': .*did you mean 'happiness'"),
+        (["define", "x", "fear -> joy within"], "'within' has no number after it"),
+        (["define", "x", "fear + joy -> anger"], "give a mixture a name of its own first"),
+        (["define", "joy", "fear -> anger"], "basic emotion happiness"),
+        (
+            ["define", "x", "relief + fear"],
+            "'relief' is an emotion over time and can be no part of a mixture",
+        ),
+        (["define", "x", "relief -> fear"], "'relief' is an emotion over time and can be no step"),
+        (["define", "relief", "fear -> anger"], "is in .* already; .* \\(--replace\\)"),
+        (["define", "phew", "fear + anger"], "two emotions have the name 'phew'"),
+        (["compare", "relief", "joy"], "'relief' is an emotion over time, which no face shows"),
+        (["compare", "joy", "x = fear -> joy"], "'x = fear -> joy' is an emotion over time"),
+        (["compare", "mine"], "name two or more"),
+        (["show", "relif"], "did you mean 'relief'"),
+    ],
+)
+def test_emotions_over_time_that_cannot_be(run: Run, arguments: list[str], message: str) -> None:
+    run("emotions", "define", "relief", "fear -> joy", "--alias", "phew")
+    before = mine().read_text()
+    done = run("emotions", *arguments)
+    assert (done.status, done.out) == (2, "")
+    assert re.search(message, done.err)
+    assert mine().read_text() == before
+
+
 # --- define and forget -----------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -181,6 +181,55 @@ def test_pnet_sees_a_bounded_picture(monkeypatch):
     assert max(areas) < 80_000
     Mtcnn(smallest=12)(large)
     assert max(areas) <= 1_001_000
+
+
+# --- following --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (0.3, 0), (0, -0.3), (-0.2, 0.2)])
+@pytest.mark.parametrize("growth", [0.75, 1, 1.4])
+def test_a_face_is_followed_from_near_by(detector, astronaut, shift, growth):
+    found = detector(astronaut)
+    x0, y0, x1, y1 = found.box[0]
+    side, x, y = np.sqrt(found.area[0]), (x0 + x1) / 2, (y0 + y1) / 2
+    x, y, w, h = x + shift[0] * side, y + shift[1] * side, growth * (x1 - x0) / 2, growth * (y1 - y0) / 2
+    box = np.array([[10, 10, 50, 50], [x - w, y - h, x + w, y + h], [-99, -99, -9, -9], [600, 9, 900, 200]])
+    faces, kept = detector.follow(astronaut, box)
+    assert kept.tolist() == [1]
+    np.testing.assert_allclose(faces.landmarks[0], ASTRONAUT, atol=4)
+    np.testing.assert_allclose(faces.box, found.box, atol=14)
+    assert faces.score[0] > 0.9
+
+
+def test_faces_that_are_followed_keep_their_order(detector, astronaut):
+    small = np.asarray(Image.fromarray(astronaut[:256, 100:356]).resize((128, 128), Image.Resampling.BOX))
+    scene = np.full((300, 500, 3), 128, np.uint8)
+    scene[20:148, 20:148], scene[:256, 244:] = small, astronaut[:256, 100:356]
+    found = detector(scene)
+    faces, kept = detector.follow(scene, np.stack([found.box[1], [150, 200, 200, 250], found.box[0]]))
+    assert kept.tolist() == [0, 2]
+    np.testing.assert_allclose(faces.box, found.box[::-1], atol=6)
+
+
+def test_no_face_is_followed_to_none(detector, astronaut):
+    faces, kept = detector.follow(astronaut, np.zeros((0, 4)))
+    assert (len(faces), kept.shape) == (0, (0,))
+    for wrong in (np.zeros((1, 4)), np.array([9, 9, 20, 20]), np.array([[0, 0, np.inf, 9]])):
+        with pytest.raises(ArgumentError, match="box of shape"):
+            detector.follow(astronaut, wrong)
+
+
+@given(x=st.floats(-60, 630), y=st.floats(-60, 350), side=st.floats(14, 190))
+@settings(max_examples=60, deadline=None)
+@example(x=620, y=1, side=48)  # little of it in the picture
+def test_the_surroundings_of_a_face_show_what_the_whole_picture_shows(x, y, side):
+    image = np.random.default_rng(0).integers(0, 256, (360, 640, 3), dtype=np.uint8)
+    box = np.array([[x, y, x + side, y + side]], np.float32)
+    places = [mtcnn.surroundings(image, box[0])]
+    levels = mtcnn.halvings(Image.fromarray(image))
+    for size in (mtcnn.RNET, mtcnn.ONET):
+        part = mtcnn.close_ups(places, box, size).astype(int)
+        assert np.abs(part - mtcnn.windows(levels, box, size)).max() <= 1
 
 
 @pytest.mark.parametrize(

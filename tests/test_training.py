@@ -28,7 +28,7 @@ from pyfer.datasets import FaceData, open_data  # noqa: E402
 from pyfer.training import augment as augmentation  # noqa: E402
 from pyfer.training import evidence as fitting  # noqa: E402
 from pyfer.training import export as exporting  # noqa: E402
-from pyfer.training import loop  # noqa: E402
+from pyfer.training import loop, stills  # noqa: E402
 from pyfer.training.data import opened  # noqa: E402
 from pyfer.training.settings import (  # noqa: E402
     AugmentSettings,
@@ -324,15 +324,15 @@ def test_unknown_heads_and_too_few_faces_are_refused(tmp_path):
 
 def test_crop_sizes_follow_the_schedule():
     schedule = ScheduleSettings(epochs=8, sizes=((0.0, 32), (0.5, 40), (0.75, 48)))
-    assert [loop.crop_size(schedule, e) for e in range(8)] == [32, 32, 32, 32, 40, 40, 48, 48]
+    assert [stills.crop_size(schedule, e) for e in range(8)] == [32, 32, 32, 32, 40, 40, 48, 48]
 
 
 def test_rare_classes_come_oftener_but_every_face_keeps_its_share():
     targets = np.zeros((1000, 2), np.float32)
     targets[:950, 0] = targets[950:, 1] = 1
-    weights = loop.sampling_weights(targets, 0.5)
+    weights = stills.sampling_weights(targets, 0.5)
     assert weights[-1] / weights[0] == pytest.approx(np.sqrt(950 / 50), rel=1e-3)
-    rows = torch.cat(list(loop._batches(weights, 10, 100, seeded())))
+    rows = torch.cat(list(stills._batches(weights, 10, 100, seeded())))
     visits = torch.bincount(rows, minlength=1000)
     assert ((visits >= torch.floor(weights)) & (visits <= torch.ceil(weights))).all()
 
@@ -356,7 +356,7 @@ def test_export_makes_a_model_that_says_what_the_network_says(finished, tmp_path
     assert [h.name for h in model.spec.heads] == ["ferplus", "fer2013"]
     data = open_data("cartoon:?n=16&seed=11&size=24")
     network, _, _ = loop.load_network(run)
-    logits = loop.predict_logits(network, data, size=24)
+    logits = stills.predict_logits(network, data, size=24)
     output = model(data.images)
     for head in model.spec.heads:
         z = torch.from_numpy(logits[head.name]) / head.temperature + torch.tensor(head.bias)

@@ -20,6 +20,7 @@ from pyfer import vocabulary
 from pyfer.emotions import ALIASES, BASIC, Emotion, Examples, basic_of, formula_of, parse_formula
 from pyfer.errors import ArgumentError
 from pyfer.files import home
+from pyfer.successions import Succession
 from pyfer.vocabulary import Refused, Vocabulary, catalogue, catalogues, define, forget, load, mine
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "emotions.md"
@@ -29,7 +30,7 @@ RAGE = Emotion("rage", "3 anger + disgust")
 SHOWN = Examples(5, (0, 0, 0.4, 0, 0, 0, 0.6, 0), "base", "0a" * 32)
 
 
-def words(*emotions: Emotion, **options: Any) -> Vocabulary:
+def words(*emotions: Emotion | Succession, **options: Any) -> Vocabulary:
     return Vocabulary(emotions, basics=False, **options)
 
 
@@ -906,3 +907,238 @@ def test_two_processes_lose_nothing(tmp_path: Path) -> None:
     running = [subprocess.Popen([sys.executable, "-c", code, str(path), str(k)]) for k in range(2)]
     assert [process.wait(60) for process in running] == [0, 0]
     assert {*load(path, basics=False).names} == {f"e {n}" for n in range(24)}
+
+
+# --- emotions over time ----------------------------------------------------------------------------------
+
+RELIEF = Succession("relief", "fear -> happiness within 2 s", ("phew",), "Ann", "a note")
+OVER_TIME = """\
+name = "x"
+source = "Ann"
+
+[[emotion]]
+name = "awe"
+formula = "fear + surprise"
+aliases = ["wonder"]
+
+[[emotion]]
+name = "relief"
+formula = "fear -> happiness within 2 s"
+aliases = ["phew"]
+note = "a note"
+
+[[emotion]]
+name = "delight"
+formula = "wonder -> joy"
+source = "Bob"
+"""
+
+
+def test_successions_are_kept_apart() -> None:
+    v = Vocabulary([RELIEF, AWE])
+    assert v.successions == (RELIEF,)
+    assert v.names == (*BASIC, "awe")
+    assert len(v) == len(v.points) == 9
+    assert "relief" not in v
+    assert "relief" not in v.known
+    assert (v.definition("PHEW"), v.definition("awe"), v.definition("joy").name) == (RELIEF, AWE, "happiness")
+    with pytest.raises(
+        ArgumentError, match="emotion='phew' needs a film: it is fear -> happiness within 2 s"
+    ):
+        v["phew"]
+    with pytest.raises(ArgumentError, match="'relif' is not in this vocabulary"):
+        v.definition("relif")
+    assert "relief (over time)" in repr(v)
+    assert v != Vocabulary([AWE])
+    assert hash(v) == hash(Vocabulary([AWE, RELIEF]))
+    assert pickle.loads(pickle.dumps(v)) == v
+    assert Vocabulary([AWE]).successions == ()
+
+
+def test_steps_get_the_names_that_the_vocabulary_has() -> None:
+    delight = Succession("delight", "Awe -> joy", known={"awe": AWE})
+    wonder = Emotion("wonder", AWE.formula, aliases=("awe",))
+    assert words(delight, wonder).successions[0].steps == ("wonder", "happiness")
+    with pytest.raises(ArgumentError, match="emotion 'delight': formula='Awe -> joy': 'Awe' is not known"):
+        words(delight, RAGE)
+    both = Succession("x", "awe -> wonder", known={"awe": AWE, "wonder": Emotion("wonder", "fear + joy")})
+    with pytest.raises(ArgumentError, match="'wonder' follows itself"):
+        words(both, wonder)
+
+
+def test_a_succession_that_is_there_twice_counts_once() -> None:
+    again = Succession("Relief", "scared -> happy within 2000 ms", ("ease",))
+    (one,) = words(RELIEF, again).successions
+    assert one == Succession("relief", RELIEF.formula, ("phew", "ease"), "Ann", "a note")
+    ease = Succession("ease", RELIEF.formula)
+    assert words(RELIEF, ease).successions == (RELIEF, ease)
+    (one,) = words(RELIEF, ease, again).successions
+    assert one.names == ("relief", "phew", "ease")
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (
+            Succession("RELIEF", "fear -> joy", source="Bob"),
+            r"two emotions have the name 'RELIEF': 'relief' = fear -> happiness within 2 s \(Ann\), and "
+            r"'RELIEF' = fear -> happiness within 3 s \(Bob\); rename one",
+        ),
+        (Succession("x", "joy -> fear", ("Phew",)), "two emotions have the name 'Phew'"),
+        (
+            Emotion("phew", "fear + joy"),
+            "'phew' = 0.5 happiness . 0.5 fear, and 'relief' = fear -> happiness",
+        ),
+        (Emotion("x", "fear + joy", ("relief",)), "two emotions have the name 'relief'"),
+        (Succession("love", "joy -> fear"), "'love' is both defined and refused"),
+    ],
+)
+def test_successions_that_do_not_go_together(other: Emotion | Succession, reason: str) -> None:
+    for basics in (True, False):
+        with pytest.raises(ArgumentError, match=reason):
+            Vocabulary([RELIEF, AWE, other], basics=basics, refused=[Refused("love", "no")])
+
+
+def test_a_model_with_fewer_labels_finds_fewer_successions() -> None:
+    scorn = Emotion("scorn", "contempt + anger")
+    bitter = Succession("bitter", "joy -> scorn", known={"scorn": scorn})
+    sneer = Succession("sneer", "joy -> contempt")
+    v = Vocabulary([AWE, scorn, RELIEF, bitter, sneer], basics=False)
+    fewer = v.restricted(BASIC[:7])
+    assert fewer.successions == (RELIEF,)
+    assert list(fewer.refused) == ["scorn", "bitter", "sneer"]
+    assert fewer.refused["bitter"].reason.startswith("it needs scorn, which the model cannot tell")
+    assert v.restricted(BASIC).successions == v.successions
+    with pytest.raises(ArgumentError, match="emotions: relief can only be found among emotions of single"):
+        words(RELIEF).restricted(BASIC)
+
+
+def test_successions_in_a_file() -> None:
+    v = Vocabulary.from_toml(OVER_TIME)
+    assert v.names == ("awe",)
+    assert v.successions == (
+        RELIEF,
+        Succession("delight", "wonder -> joy", source="Bob", known={"wonder": v["awe"]}),
+    )
+    assert v.successions[1].steps == ("awe", "happiness")
+    assert v.to_toml() == OVER_TIME
+    alone = words(RELIEF, source="Ann")
+    assert Vocabulary.from_toml(alone.to_toml()) == alone
+    assert Vocabulary.from_toml(Vocabulary(v.successions[:1]).to_toml()).names == BASIC
+
+
+def test_all_problems_of_successions_in_a_file_are_listed() -> None:
+    def table(name: str, formula: str, more: str = "") -> str:
+        return f'[[emotion]]\nname = "{name}"\nformula = "{formula}"\n{more}'
+
+    text = "".join(
+        [
+            table("broken", "suprise + fear"),
+            table("on it", "broken -> joy"),  # one mistake is told once
+            table("a", "fear -> happines within 2 s"),
+            table("b", "fear -> joy within 2 s", "validated = true\n"),
+            table("c", "b -> anger"),
+            table("dread", "fear + b"),
+            table("d", "fear -> joy within 2"),
+            '[[emotion]]\nformula = "fear -> joy"\n',
+            table("e", "anger -> joy", 'aliases = "x"\n'),
+            table("joy", "anger -> fear"),
+            table("f", "f -> fear"),
+            table("awe", "fear + surprise"),
+            table("AWE", "anger -> fear"),
+        ]
+    )
+    with pytest.raises(ArgumentError) as caught:
+        Vocabulary.from_toml(text)
+    _, *problems = str(caught.value).split("\n  ")
+    expected = [
+        "emotion 'broken': formula='suprise . fear': 'suprise' is not known",
+        "emotion 'dread': formula='fear . b': 'b' is an emotion over time and can be no part of a mixture",
+        "emotion 'a': formula='fear -> happines within 2 s': 'happines' is not known; did you mean 'happin",
+        "emotion 'b': key 'validated' is for emotions of a face",
+        "emotion 'c': formula='b -> anger': 'b' is an emotion over time and can be no step",
+        "emotion 'd': formula='fear -> joy within 2': the unit of 2 is missing",
+        "emotion number 8: key 'name' is missing",
+        "emotion 'e': aliases='x' must be a list",
+        "emotion 'joy': the name 'joy' is that of the basic emotion happiness",
+        "emotion 'f': formula='f -> fear': 'f' is an emotion over time and can be no step",
+        "two emotions have the name 'AWE': 'awe' = 0.5 surprise . 0.5 fear, and 'AWE' = anger -> fear",
+    ]
+    for pattern, problem in zip(expected, problems, strict=True):
+        assert re.match(pattern, problem), problem
+
+
+def test_successions_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(OVER_TIME, encoding="utf-8")
+    v = load(f"gloom = awe > sad, bliss = phew2 -> joy within 1 s, {path}, phew2 = joy + surprise")
+    assert v.names == (*BASIC, "awe", "gloom", "phew2")
+    assert [one.name for one in v.successions] == ["relief", "delight", "bliss"]
+    assert v.successions[2].steps == ("phew2", "happiness")
+    assert load("relief = fear -> joy").names == BASIC
+    assert load(RELIEF) == load([RELIEF]) == Vocabulary([RELIEF])  # type: ignore[arg-type]
+    assert load([RELIEF, AWE], basics=False) == words(AWE, RELIEF)
+    both = words(RELIEF) + words(AWE, refused=[Refused("relief", "no"), Refused("love", "no")])
+    assert (both.successions, list(both.refused)) == ((RELIEF,), ["love"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("x = fear -> happines", "^emotions='x = .*': emotion 'x': .*did you mean 'happiness'"),
+        ("x = fear -> joy, y = x + fear", "'y': .*'x' is an emotion over time and can be no part of a mixt"),
+        ("x = fear -> joy, y = x -> anger", "emotion 'y': .*'x' is an emotion over time and can be no step"),
+        ("x = fear -> joy, x = fear -> anger", "two emotions have the name 'x'"),
+        ("x = fear -> joy, x = fear + anger", "two emotions have the name 'x'"),
+        ("x = fear -> y, y = suprise + fear", "^[^\n]*: emotion 'y': [^\n]*'suprise' is not known[^\n]*$"),
+        ("fear -> joy", "'fear -> joy' must be one of .*; give it a name: 'relief = fear -> happiness'"),
+        ("x = fear -> joy within 2,5 s", "a comma separates the parts, so decimals have a point|unit of 2"),
+    ],
+)
+def test_successions_that_cannot_be_loaded(spec: str, reason: str) -> None:
+    with pytest.raises(ArgumentError, match=reason):
+        load(spec)
+
+
+def test_define_and_forget_a_succession() -> None:
+    define(AWE)
+    delight = Succession("delight", "awe -> joy", known={"awe": AWE})
+    assert define(delight) == mine()
+    define(delight)  # again, the same
+    assert load("mine").successions == (delight,)
+    assert 'formula = "awe -> joy"' in mine().read_text()
+    for other in (Succession("delight", "fear -> joy"), Emotion("Delight", "fear + joy")):
+        with pytest.raises(ArgumentError, match=r"'delight' = awe -> happiness within 3 s is in .* already"):
+            define(other)
+    with pytest.raises(ArgumentError, match=r"'awe' = .* is in .* already; choose another name"):
+        define(Succession("awe", "fear -> joy"))
+    with pytest.raises(ArgumentError, match="'awe' cannot be forgotten: 'delight' is built on it; forget th"):
+        forget("awe")
+    with pytest.raises(ArgumentError, match="'gloom' is not known"):
+        define(Succession("x", "gloom -> joy", known={"gloom": Emotion("gloom", "sad + fear")}))
+    define(Succession("delight", "fear -> joy"), replace=True)
+    assert load("mine").successions[0].steps == ("fear", "happiness")
+    assert forget("awe") == AWE
+    assert forget("DELIGHT").name == "delight"
+    assert load("mine", basics=False) == words()
+
+
+@QUICK
+@given(st.data())
+def test_a_written_vocabulary_of_successions_is_read_back(data: st.DataObject) -> None:
+    texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+    steps = st.sampled_from(["anger", "awe", "wonder", "joy", "rage"])
+    known = words(AWE, RAGE, Emotion("wonder", "fear + joy")).known
+    successions = []
+    for k in range(data.draw(st.integers(0, 3))):
+        first, second = data.draw(st.lists(steps, min_size=2, max_size=2, unique=True))
+        formula = f"{first} -> {second} -> {first}" + data.draw(st.sampled_from(["", " within 500ms"]))
+        aliases = data.draw(st.sampled_from([(), (f"other {k}",)]))
+        source = data.draw(st.sampled_from(["", "file", "own"]))
+        successions.append(Succession(f"s {k}", formula, aliases, source, data.draw(texts), known=known))
+    source, basics = data.draw(st.sampled_from(["", "file"])), data.draw(st.booleans())
+    v = Vocabulary([*known.values(), *successions], basics=basics, source=source)
+    again = Vocabulary.from_toml(v.to_toml())
+    assert again == v
+    assert again.successions == tuple(successions)
+    assert again.to_toml() == v.to_toml()

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pyfer.results import Result as Result
     from pyfer.sources import read as read
     from pyfer.vocabulary import Vocabulary as Vocabulary
+    from pyfer.watching import Watching as Watching
+    from pyfer.watching import watch as watch
 
 _HOMES = {
     "BASIC": "emotions",
@@ -47,10 +49,12 @@ _HOMES = {
     "Result": "results",
     "SourceError": "errors",
     "Vocabulary": "vocabulary",
+    "Watching": "watching",
     "YuNet": "faces",
     "draw": "drawing",
     "predict": "pipeline",
     "read": "sources",
+    "watch": "watching",
 }
 __all__ = [*_HOMES, "__version__"]
 

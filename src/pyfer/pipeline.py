@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -12,17 +12,31 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from pyfer.baseline import Baseline, logs_of
 from pyfer.emotions import Emotion, canonical
 from pyfer.errors import ArgumentError, SourceError
 from pyfer.evidence import of_any_model
 from pyfer.faces import Detector, Faces, Mtcnn, align, crop_box, crop_whole
-from pyfer.models import BATCH, Head, Model, OnDone, Output, Recogniser, cores, find, shares
+from pyfer.models import (
+    BATCH,
+    Head,
+    Memory,
+    Model,
+    OnDone,
+    Output,
+    Recogniser,
+    cores,
+    find,
+    shares,
+    stepped,
+)
 from pyfer.posterior import Posterior
 from pyfer.results import Input, Result
 from pyfer.sources import Picture, Source, read
+from pyfer.successions import Succession
 from pyfer.vocabulary import Vocabulary, load
 
-Emotions = str | Path | Vocabulary | Iterable[Emotion]
+Emotions = str | Path | Vocabulary | Iterable[Emotion | Succession]
 """What names a vocabulary."""
 
 
@@ -180,6 +194,49 @@ class Pipeline:
         p = output.probabilities[self._head.name] * self._factor
         return shares(p[:, self._kept])
 
+    def step(
+        self,
+        crops: NDArray[np.uint8],
+        memories: Sequence[Memory | None],
+        interval: Sequence[float],
+    ) -> tuple[Output, list[Memory | None]]:
+        """Recognise one frame of each of n persons; see `pyfer.models.Model.step`."""
+        return stepped(self.model, crops, memories, interval)
+
+    def told(
+        self,
+        output: Output,
+        faces: Faces,
+        track: NDArray[np.int64],
+        name: str,
+        without: Baseline | None = None,
+    ) -> Result:
+        """Return what a model says of the faces of one frame as a result.
+
+        Parameters
+        ----------
+        output
+            Of the model, a row a face.
+        faces, track
+            The faces and the numbers of their persons.
+        name
+            Of the film.
+        without
+            The neutral faces of these persons, a row each, see `Baseline`; None takes nothing off.
+        """
+        if without is not None:
+            head = self._head.name
+            output = replace(
+                output, probabilities=output.probabilities | {head: without(output.probabilities[head])}
+            )
+        columns = _Columns(faces=[faces], source=[0] * len(faces))
+        self._add(columns, output)
+        return replace(self._result(columns, [Input(name)]), track=track)
+
+    def neutral(self, output: Output) -> NDArray[np.float32]:
+        """Return (n, c): log-probabilities of the head in use, as a `Baseline` takes them."""
+        return logs_of(output.probabilities[self._head.name])
+
     def _predict(
         self, sources: Sequence[Source], crops: bool, on_done: OnDone | None, *, strict: bool
     ) -> Result:
@@ -217,20 +274,27 @@ class Pipeline:
         found = self.detector(picture)
         if self.largest:
             found = found.largest()
-        if self.model.spec.align:
-            return found, align(picture, found.landmarks, size)
-        return found, crop_box(picture, found.box, size, margin=self.model.spec.margin)
+        return found, self.crops(picture, found)
+
+    def crops(self, picture: Picture, faces: Faces) -> NDArray[np.uint8]:
+        """Return the crops (n, s, s, 3) of faces in a picture as the model wants them."""
+        spec = self.model.spec
+        if spec.align:
+            return align(picture, faces.landmarks, spec.input.size)
+        return crop_box(picture, faces.box, spec.input.size, margin=spec.margin)
 
     def _flush(self, columns: _Columns) -> None:
         size = self.model.spec.input.size
-        output = self.model(np.array(columns.crops, np.uint8).reshape(-1, size, size, 3))
+        self._add(columns, self.model(np.array(columns.crops, np.uint8).reshape(-1, size, size, 3)))
+        columns.crops.clear()
+
+    def _add(self, columns: _Columns, output: Output) -> None:
         columns.basic.append(self._basic(output))
         if output.embedding is not None:
             columns.embedding.append(output.embedding)
         if self.posterior is not None:
             raw = shares(output.probabilities[self._head.name][:, self._kept])
             columns.evidence.append(self.posterior.coefficients(raw, output.embedding))
-        columns.crops.clear()
 
     def _result(self, columns: _Columns, inputs: list[Input]) -> Result:
         faces = columns.faces or [Faces.empty()]

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pyfer.emotions import NONE, UNCERTAIN
 from pyfer.errors import ArgumentError, need
 
-_COLUMNS = ("basic", "box", "score", "landmarks", "source", "embedding", "posterior", "mixture", "evidence")
-_COLUMNS += ("track",)
+_COLUMNS: tuple[str, ...] = ("basic", "box", "score", "landmarks", "source", "embedding", "posterior")
+_COLUMNS += ("mixture", "evidence", "track")
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,18 @@ class Face:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers, as JSON wants them."""
-        return ({} if self.track is None else {"track": self.track}) | {
-            "box": [round(v, 1) for v in self.box],
-            "score": round(self.score, 4),
-            "landmarks": [[round(x, 1), round(y, 1)] for x, y in self.landmarks],
-            "emotion": self.emotion,
-            "basic": {k: round(v, 6) for k, v in self.basic.items()},
-            "emotions": {k: round(v, 6) for k, v in self.emotions.items()},
-        } | ({} if self.mixture is None else {"mixture": {k: round(v, 6) for k, v in self.mixture.items()}})
+        return (
+            ({} if self.track is None else {"track": self.track})
+            | {
+                "box": [round(v, 1) for v in self.box],
+                "score": round(self.score, 4),
+                "landmarks": [[round(x, 1), round(y, 1)] for x, y in self.landmarks],
+                "emotion": self.emotion,
+                "basic": {k: round(v, 6) for k, v in self.basic.items()},
+                "emotions": {k: round(v, 6) for k, v in self.emotions.items()},
+            }
+            | ({} if self.mixture is None else {"mixture": {k: round(v, 6) for k, v in self.mixture.items()}})
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -226,27 +230,39 @@ class Result:
         "none of these" are the posterior over the vocabulary.
         An input without a face, or that failed, has one row with empty cells, so nothing is lost.
         """
-        new = [name for name in self.answers if name not in self.labels]
-        names = ["source", "status", "x0", "y0", "x1", "y1", "score", "emotion"]
-        names += [f"{name} (emotion)" if name in names else name for name in (*self.labels, *new)]
-        columns: dict[str, list[Any]] = {name: [] for name in names}
+        rows = list(self.to_rows())
+        return {name: [row[k] for row in rows] for k, name in enumerate(self.column_names())}
+
+    def column_names(self, taken: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the names of the columns of `to_columns`.
+
+        An emotion that has the name of another column, or one of those `taken`, is ``name (emotion)``.
+        """
+        fixed = ("source", "status", "x0", "y0", "x1", "y1", "score", "emotion")
+        emotions = (*self.labels, *self._new)
+        return (*fixed, *(f"{name} (emotion)" if name in (*fixed, *taken) else name for name in emotions))
+
+    def to_rows(self) -> Iterator[list[Any]]:
+        """Yield the rows of `to_columns`, an input after the other; an empty cell is None."""
         rows_of: list[list[int]] = [[] for _ in self.inputs]
-        for row, index in enumerate(self.source):
+        for row, index in enumerate(self.source.tolist()):
             rows_of[index].append(row)
-        emotion = self.emotion
+        emotion, new = self.emotion, [self.answers.index(name) for name in self._new]
         for entry, rows in zip(self.inputs, rows_of, strict=True):
             status = entry.status if entry.status != "ok" or rows else "no face"
             for row in rows:
                 numbers = [*self.box[row].tolist(), float(self.score[row])]
                 values = [entry.name, status, *numbers, emotion[row], *self.basic[row].tolist()]
                 if self.posterior is not None:
-                    values += [float(self.posterior[row, self.answers.index(name)]) for name in new]
-                for name, value in zip(names, values, strict=True):
-                    columns[name].append(value)
+                    values += self.posterior[row, new].tolist()
+                yield values
             if not rows:
-                for name in names:
-                    columns[name].append({"source": entry.name, "status": status}.get(name))
-        return columns
+                yield [entry.name, status, *[None] * (6 + len(self.labels) + len(new))]
+
+    @property
+    def _new(self) -> tuple[str, ...]:
+        """The answers that are no basic emotions."""
+        return tuple(name for name in self.answers if name not in self.labels)
 
     def to_csv(self) -> str:
         """Return the table of `to_columns` as CSV text."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyfer.emotions import Emotion
+    from pyfer.successions import Succession
     from pyfer.vocabulary import Vocabulary
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 
 _BASIC = "basic"  # where an emotion is from that is in no catalogue
+_OVER_TIME = "over time, so only in films"  # what is said of an emotion that no picture shows
 _MOST = 20  # pairs that a comparison prints
 
 CatalogueArgument = Annotated[
@@ -75,7 +77,8 @@ def emotions_list(catalogue: CatalogueArgument = None, as_json: JsonOption = Fal
         validated = sum(emotion.validated for emotion in vocabulary)
         refused = f"; {len(vocabulary.refused)} more are not expressible" if vocabulary.refused else ""
         source = shown(vocabulary.source) or ("your own" if name == MINE else "")
-        table.add_row(name, str(len(vocabulary)), str(validated), source + refused)
+        count = len(vocabulary) + len(vocabulary.successions)
+        table.add_row(name, str(count), str(validated), source + refused)
     out.print(table)
     out.print("\nUse one:  pyfer predict photo.jpg --emotions du2014", style="dim", soft_wrap=True)
 
@@ -83,7 +86,7 @@ def emotions_list(catalogue: CatalogueArgument = None, as_json: JsonOption = Fal
 def _tree(vocabulary: Vocabulary) -> list[dict[str, object]]:
     from pyfer.emotions import BASIC
 
-    return [
+    still: list[dict[str, object]] = [
         {
             "name": e.name,
             "aliases": list(e.aliases),
@@ -97,10 +100,23 @@ def _tree(vocabulary: Vocabulary) -> list[dict[str, object]]:
         }
         for e in vocabulary
     ]
+    return still + [
+        {
+            "name": s.name,
+            "aliases": list(s.aliases),
+            "formula": s.formula,
+            "steps": list(s.steps),
+            "within": s.within,
+            "source": s.source,
+            "note": s.note,
+        }
+        for s in vocabulary.successions
+    ]
 
 
 def _show_vocabulary(vocabulary: Vocabulary, as_json: bool) -> None:
     from pyfer.emotions import formula_of
+    from pyfer.successions import formula_over_time
 
     if as_json:
         print(json.dumps(_tree(vocabulary), indent=1))
@@ -111,6 +127,9 @@ def _show_vocabulary(vocabulary: Vocabulary, as_json: bool) -> None:
     for emotion in vocabulary:
         name = Text.assemble(shown(emotion.name), (_aliases(emotion), "dim"))
         table.add_row(name, formula_of(emotion.point, emotion.against), "yes" if emotion.validated else "no")
+    for one in vocabulary.successions:
+        name = Text.assemble(shown(one.name), (_aliases(one), "dim"))
+        table.add_row(name, formula_over_time(one.steps, one.within), _OVER_TIME)
     out.print(table)
     by_reason: dict[str, list[str]] = {}
     for refused in vocabulary.refused.values():
@@ -120,7 +139,7 @@ def _show_vocabulary(vocabulary: Vocabulary, as_json: bool) -> None:
         out.print(Text(line, "dim"), soft_wrap=True)
 
 
-def _aliases(emotion: Emotion) -> str:
+def _aliases(emotion: Emotion | Succession) -> str:
     return f" ({', '.join(map(shown, emotion.aliases))})" if emotion.aliases else ""
 
 
@@ -128,16 +147,21 @@ def _aliases(emotion: Emotion) -> str:
 def emotions_show(name: NameArgument, where: InOption = None, model: ModelOption = None) -> None:
     """Show what an emotion is made of, where that is from, and what a face of it is hard to tell from."""
     from pyfer.models import Model
+    from pyfer.successions import Succession
 
     found = _found(name, where)
     loaded = Model(model)
     for place, vocabulary in found.items():
-        emotion = vocabulary[name]
+        emotion = vocabulary.definition(name)
         out.print(Text.assemble((emotion.name, "bold"), (_aliases(emotion), "dim"), f"  [{place}]"))
-        _show_bars(emotion)
+        if not isinstance(emotion, Succession):
+            _show_bars(emotion)
         for title in ("formula", "source", "note"):
             if text := getattr(emotion, title):
                 out.print(Text.assemble((f"  {title}: ", "dim"), shown(text)), soft_wrap=True)
+        if isinstance(emotion, Succession):
+            _show_steps(emotion)
+            continue
         if place != _BASIC:
             out.print(Text(f"  validated on faces: {'yes' if emotion.validated else 'no'}", "dim"))
         if one := emotion.examples:
@@ -149,11 +173,18 @@ def emotions_show(name: NameArgument, where: InOption = None, model: ModelOption
             out.print(Text(f"  hard to tell from: {listed}", "yellow"), soft_wrap=True)
 
 
+def _show_steps(succession: Succession) -> None:
+    steps = ", then ".join(map(shown, succession.steps))
+    out.print(Text.assemble(("  steps: ", "dim"), steps), soft_wrap=True)
+    line = f"  {_OVER_TIME}; a step begins at most {succession.within:g} s after the one before has ended"
+    out.print(Text(line, "dim"), soft_wrap=True)
+
+
 def _with_basics(vocabulary: Vocabulary) -> Vocabulary:
     """Return the emotions of a catalogue beside all the basic ones, as in use."""
     from pyfer.vocabulary import Vocabulary
 
-    return Vocabulary(vocabulary)
+    return Vocabulary(vocabulary)  # those over time have no place among them
 
 
 def _places(where: str | None) -> dict[str, Vocabulary]:
@@ -170,12 +201,25 @@ def _found(name: str, where: str | None) -> dict[str, Vocabulary]:
     from pyfer.vocabulary import load
 
     places = _places(where)
-    found = {place: vocabulary for place, vocabulary in places.items() if name in vocabulary}
+    found = {place: vocabulary for place, vocabulary in places.items() if _has(vocabulary, name)}
     if not found and basic_of(name) and where is None:
         return {_BASIC: load(())}
     if not found:
         raise _unknown(name, places)
     return found
+
+
+def _has(vocabulary: Vocabulary, name: str) -> bool:
+    """Whether a name is that of an emotion, or of one over time."""
+    from pyfer.emotions import name_key
+
+    return name in vocabulary or name_key(name) in _over_time(vocabulary)
+
+
+def _over_time(vocabulary: Vocabulary) -> dict[str, Succession]:
+    from pyfer.emotions import name_key
+
+    return {name_key(name): one for one in vocabulary.successions for name in one.names}
 
 
 def _unknown(name: str, places: Mapping[str, Vocabulary]) -> ArgumentError:
@@ -186,7 +230,7 @@ def _unknown(name: str, places: Mapping[str, Vocabulary]) -> ArgumentError:
         for one in vocabulary.refused.values():
             if name_key(one.name) == name_key(name):
                 return ArgumentError(f"emotion={name!r} of {place} cannot be expressed: {one.reason}")
-    known = {*BASIC, *(key for vocabulary in places.values() for key in vocabulary.known)}
+    known = {*BASIC, *(key for found in places.values() for key in (*found.known, *_over_time(found)))}
     where = f"none of {', '.join(places)}" if len(places) > 1 else f"not in {', '.join(places)}"
     verb = "is in" if len(places) > 1 else "is"
     return ArgumentError(f"emotion={name!r} {verb} {where}{did_you_mean(name_key(name), known)}")
@@ -215,11 +259,14 @@ def emotions_check(
     from pyfer.vocabulary import MINE, catalogues, load
 
     vocabulary = load(file if file in (MINE, *catalogues()) else Path(file), basics=False)
-    if not len(vocabulary):
+    total = len(vocabulary) + len(vocabulary.successions)
+    if not total:
         raise ArgumentError(f"file={file!r} defines no emotion")
     posterior = posterior_of(_with_basics(vocabulary), model)
-    count = "1 emotion" if len(vocabulary) == 1 else f"{len(vocabulary)} emotions"
+    count = "1 emotion" if total == 1 else f"{total} emotions"
     out.print(f"{shown(file)}: {count}, well defined", soft_wrap=True)
+    if over_time := [shown(one.name) for one in vocabulary.successions]:
+        out.print(f"  {_OVER_TIME}: {', '.join(over_time)}", soft_wrap=True)
     terminal.show_left_out(posterior)
     overlap, names = posterior.overlap(), posterior.vocabulary.names
     close = [(float(overlap[i, j]), names[i], names[j]) for i, j in np.argwhere(np.triu(overlap, 1) >= CLOSE)]
@@ -268,6 +315,7 @@ def emotions_compare(
 def _chosen(names: list[str], where: str | None) -> Vocabulary:
     """Return the vocabulary of the emotions named, or of one catalogue."""
     from pyfer.emotions import Emotion
+    from pyfer.successions import is_succession
     from pyfer.vocabulary import Vocabulary, load
 
     places = _places(where)
@@ -279,6 +327,10 @@ def _chosen(names: list[str], where: str | None) -> Vocabulary:
     else:
         emotions = []
         for name in names:
+            if is_succession(name) or any(
+                _has(found, name) and name not in found for found in places.values()
+            ):
+                raise ArgumentError(f"names={names}: {name!r} is an emotion over time, which no face shows")
             if "=" in name:
                 title, _, formula = name.partition("=")
                 emotions.append(Emotion(title.strip(), formula.strip(), known=everything))
@@ -303,11 +355,14 @@ def _named(name: str, known: Mapping[str, Emotion]) -> Emotion | None:
 
 @app.command(
     "define",
-    epilog="Examples:  pyfer emotions define awe 'fear + 2 surprise'   |   ... define fury 'anger > disgust'",
+    epilog="Examples:  pyfer emotions define awe 'fear + 2 surprise'   |   ... define fury 'anger > disgust'"
+    "   |   ... define relief 'fear -> happiness within 2 s'",
 )
 def emotions_define(
     name: NameArgument,
-    formula: Annotated[str, typer.Argument(help="'fear + surprise', '0.7 disgust + 0.3 anger', 'a > b'.")],
+    formula: Annotated[
+        str, typer.Argument(help="'fear + surprise', '0.7 disgust + 0.3 anger', 'a > b', 'a -> b'.")
+    ],
     alias: Annotated[list[str] | None, typer.Option(help="Another name; may be repeated.")] = None,
     source: Annotated[str, typer.Option(help="Where the definition is from.")] = "",
     note: Annotated[str, typer.Option(help="Anything for people.")] = "",
@@ -318,15 +373,24 @@ def emotions_define(
 ) -> None:
     """Define an emotion by a formula and keep it in your own file."""
     from pyfer.emotions import Emotion, formula_of
-    from pyfer.vocabulary import define, load, mine
+    from pyfer.successions import Succession, formula_over_time, is_succession
+    from pyfer.vocabulary import Vocabulary, define, load, mine
+    from pyfer.vocabulary.assembly import built_on_time
 
     path = file or mine()
-    known = load(path, basics=False).known if path.exists() else {}
-    emotion = Emotion(name, formula, tuple(alias or ()), source, note, known=known)
+    old = load(path, basics=False) if path.exists() else Vocabulary((), basics=False)
+    if fault := built_on_time(formula, _over_time(old)):
+        raise ArgumentError(f"emotion {name!r}: {fault}")
+    kind = Succession if is_succession(formula) else Emotion
+    emotion = kind(name, formula, tuple(alias or ()), source, note, known=old.known)
     try:
         define(emotion, path, replace=replace)
     except ArgumentError as error:
         raise ArgumentError(str(error).replace("(replace=True)", "(--replace)")) from error
+    if isinstance(emotion, Succession):
+        meaning = formula_over_time(emotion.steps, emotion.within)
+        out.print(f"{emotion.name} = {meaning}  ({path}; {_OVER_TIME})", soft_wrap=True)
+        return
     out.print(f"{emotion.name} = {formula_of(emotion.point, emotion.against)}  ({path})", soft_wrap=True)
     warn_of_rivals(emotion, path)
 

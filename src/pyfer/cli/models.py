@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -11,6 +11,9 @@ from rich.text import Text
 from pyfer.cli.common import model_names
 from pyfer.errors import PyferError
 from pyfer.terminal import err, out
+
+if TYPE_CHECKING:
+    from pyfer.models import Spec
 
 app = typer.Typer(no_args_is_help=True, help="Installed recognisers: list, show, add, verify.")
 
@@ -34,6 +37,8 @@ def models_list() -> None:
         out.print(
             Text.assemble(label, f"  {spec.kind}, {shape}, {size:.1f} MB, labels: {heads}"), soft_wrap=True
         )
+        if films := _films(spec):
+            out.print(Text(f"  {films}"), soft_wrap=True)
         out.print(Text(f"  {folder}", "dim"), soft_wrap=True)
 
 
@@ -47,10 +52,12 @@ def models_show(
     from pyfer.models import find, read_spec
 
     folder = find(model)
-    read_spec(folder)
+    spec = read_spec(folder)
     card = folder / "README.md"
     if card.is_file():
         out.print(Markdown(card.read_text(encoding="utf-8", errors="replace")))
+    if films := _films(spec):
+        out.print(Text(films), soft_wrap=True)
     out.print_json((folder / "model.json").read_text(encoding="utf-8"))
 
 
@@ -83,3 +90,16 @@ def models_verify(
             labels = ", ".join(loaded.labels)
             out.print(f"{name}: ok, sha256 {loaded.spec.sha256[:16]}, labels {labels}", soft_wrap=True)
     raise typer.Exit(1 if failed else 0)
+
+
+def _films(spec: Spec) -> str:
+    """Return how a model goes through films and what it looks at; nothing for pictures one by one."""
+    words = []
+    if spec.state:
+        state = ", ".join(f"{each.name} ({'x'.join(map(str, each.shape))})" for each in spec.state)
+        words.append(f"frame by frame, window {spec.window}, state: {state}")
+    elif not spec.causal:
+        words.append(f"both ways, window {spec.window}")
+    if spec.encoder is not None:
+        words.append(f"encoder: {spec.encoder.model} ({spec.encoder.sha256[:12]})")
+    return "; ".join(words)

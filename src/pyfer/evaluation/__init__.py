@@ -6,6 +6,7 @@
     intervals    Interval, bootstrap: by faces or by persons
     scores       Scores, score: all numbers of one model
     comparison   McNemar's test and differences of two models; groups of persons
+    timing       segments, onsets and flicker of answers over time
     predicting   predictions, evaluate: a model on a data set
     calibration  fit_temperature
 """
@@ -24,10 +25,21 @@ from pyfer.evaluation.metrics import (
 )
 from pyfer.evaluation.predicting import Predictions, evaluate, predictions
 from pyfer.evaluation.scores import HEADLINE, PER_CLASS, Scores, score
+from pyfer.evaluation.timing import (
+    TIMING,
+    SegmentF1,
+    TimingScores,
+    exponential,
+    moving_average,
+    segment_f1,
+    segments_of,
+    timing_scores,
+)
 
 __all__ = [
     "HEADLINE",
     "PER_CLASS",
+    "TIMING",
     "Comparison",
     "Curves",
     "Grouping",
@@ -36,6 +48,8 @@ __all__ = [
     "Predictions",
     "Reliability",
     "Scores",
+    "SegmentF1",
+    "TimingScores",
     "bootstrap",
     "by_group",
     "cohen_kappa",
@@ -43,10 +57,15 @@ __all__ = [
     "confusion_matrix",
     "evaluate",
     "expected_calibration_error",
+    "exponential",
     "fit_temperature",
     "mcnemar",
+    "moving_average",
     "predictions",
     "ranking",
     "reliability",
     "score",
+    "segment_f1",
+    "segments_of",
+    "timing_scores",
 ]

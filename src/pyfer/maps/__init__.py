@@ -5,6 +5,7 @@
     simplex     emotion_map: where emotions and faces lie
     charts      explain_picture, stack, separability_chart
     scatter     subset_chart: how well the subsets of some classes are told apart
+    timeline    Timeline: a film, a band a person
     places      where words go so that none covers another
     paper       colours and letters
 """
@@ -12,9 +13,11 @@
 from pyfer.maps.charts import explain_picture, separability_chart, stack
 from pyfer.maps.scatter import subset_chart
 from pyfer.maps.simplex import RING, emotion_colors, emotion_map
+from pyfer.maps.timeline import Timeline
 
 __all__ = [
     "RING",
+    "Timeline",
     "emotion_colors",
     "emotion_map",
     "explain_picture",

@@ -124,8 +124,9 @@ def _machine(setup: Setup, whole: Faces, draws: Sequence[Integers], test: Faces)
 
 def _small(setup: Setup, train: Faces, test: Faces) -> Floats:
     """Train a small network from noise; return (1, n) whether it is right."""
-    from pyfer.training.loop import load_network, predict_logits
+    from pyfer.training.loop import load_network
     from pyfer.training.loop import train as fit
+    from pyfer.training.stills import predict_logits
 
     tag = digest(train.images)[:16]
     settings = _settings(setup, train, test, tag)

@@ -80,7 +80,8 @@ def _plain(setup: Setup, crops: Crops) -> NDArray[Any]:
 
 def _network(setup: Setup, faces: Faces, seen: NDArray[Any]) -> Answer:
     """Train a small network from noise on the faces; an earlier run goes on, or is taken as it is."""
-    from pyfer.training.loop import load_network, predict_logits, train
+    from pyfer.training.loop import load_network, train
+    from pyfer.training.stills import predict_logits
 
     text = f"{pyfer.__version__} {faces.spec} {setup.seed} {setup.quick} {WIDTHS} {' '.join(faces.data.ids)}"
     folder = setup.cache / f"network-{digest(np.frombuffer(text.encode(), np.uint8), seen)[:24]}"

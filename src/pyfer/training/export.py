@@ -27,9 +27,9 @@ from pyfer.files import replace_file, replace_folder, sha256
 from pyfer.models import Model
 from pyfer.training.card import about, plain_card
 from pyfer.training.data import TrainingData, opened
-from pyfer.training.loop import load_network, sampling_weights
-from pyfer.training.network import Network
+from pyfer.training.loop import load_network
 from pyfer.training.settings import Settings
+from pyfer.training.stills import sampling_weights
 
 AGREEMENT = 1e-3
 """Largest difference between torch's and ONNX's log-probabilities; rounding gives about 1e-5."""
@@ -49,16 +49,16 @@ class Exported:
     """Share of validation faces with the same answer after rounding to eight bits (1 without rounding)."""
 
 
-class _Outputs(nn.Module):
+class Outputs(nn.Module):
     """The network with a tuple of outputs, as ONNX wants it."""
 
-    def __init__(self, network: Network, names: list[str]) -> None:
+    def __init__(self, network: nn.Module, names: list[str]) -> None:
         super().__init__()
         self.network, self.names = network, names
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, *x: Tensor) -> tuple[Tensor, ...]:
         """Return the named outputs in order."""
-        output = self.network(x)
+        output = self.network(*x)
         return tuple(output[name] for name in self.names)
 
 
@@ -97,7 +97,8 @@ def export(
     with replace_folder(folder) as work:
         names = [*labels, "embedding"]
         target = work / "model.onnx"
-        _write_onnx(network, names, target, settings.schedule.sizes[-1][1])
+        side = settings.schedule.sizes[-1][1]
+        write_onnx(Outputs(network, names), {"input": torch.zeros(2, 1, side, side)}, names, target)
         _describe(target, settings, labels)
         float_model = Model(work)
         difference = _difference(network, float_model, validation)
@@ -114,19 +115,19 @@ def export(
     return Exported(folder, difference, same)
 
 
-def _write_onnx(network: Network, names: list[str], path: Path, size: int) -> None:
-    sample = torch.zeros(2, 1, size, size)
+def write_onnx(module: nn.Module, samples: dict[str, Tensor], names: list[str], path: Path) -> None:
+    """Write a module that takes `samples`, first axis any number of faces, and returns a tuple of `names`."""
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecated internals
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # and of torchvision, which is not needed
         torch.onnx.export(
-            _Outputs(network, names).eval(),
-            (sample,),
+            module.eval(),
+            tuple(samples.values()),
             str(path),
             dynamo=True,
-            dynamic_shapes=({0: batch},),
-            input_names=["input"],
+            dynamic_shapes=(tuple({0: batch} for _ in samples),),
+            input_names=list(samples),
             output_names=names,
             external_data=False,
             verbose=False,
@@ -147,7 +148,7 @@ def _strip(path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def _difference(network: Network, model: Model, data: FaceData) -> float:
+def _difference(network: nn.Module, model: Model, data: FaceData) -> float:
     """Return the largest difference of log-probabilities between torch and ONNX on 64 faces."""
     crops = data.images[:64]
     x = torch.from_numpy(np.asarray(model.spec.input(crops)))

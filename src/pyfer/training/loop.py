@@ -14,36 +14,67 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from pyfer.datasets import FaceData
 from pyfer.errors import TrainingError
-from pyfer.evaluation import score
 from pyfer.files import replace_file
-from pyfer.models import softmax
-from pyfer.training.augment import augment, plain
 from pyfer.training.data import TrainingData, opened
 from pyfer.training.network import Network
-from pyfer.training.settings import ScheduleSettings, Settings, settings_from_dict, to_dict
+from pyfer.training.recurrent import built
+from pyfer.training.settings import LossSettings, ScheduleSettings, Settings, settings_from_dict, to_dict
 
 Metrics = dict[str, float]
+Batch = tuple[tuple[Tensor, ...], dict[str, Tensor]]
+"""What a network takes, and head -> targets (..., c): rows sum to 1, or 0 where there is nothing to learn."""
 OnStep = Callable[[int, int, Metrics], None]
 """Called after each step with (steps done, steps in all, latest metrics)."""
+
+
+class Task(Protocol):
+    """What is learned, and from what: `pyfer.training.stills.Stills` or `.sequences.Sequences`."""
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """Labels of the network's heads."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch."""
+        ...
+
+    def network(self) -> nn.Module:
+        """Return the network at the start, on the task's device."""
+        ...
+
+    def optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
+        """Return what moves its weights."""
+        ...
+
+    def batches(self, epoch: int, generator: Generator) -> Iterator[Batch]:
+        """Yield the batches of an epoch; all that is random is drawn from the generator."""
+        ...
+
+    def loss(self, output: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
+        """Return what is minimised, for one batch."""
+        ...
+
+    def validate(self, network: nn.Module) -> Metrics:
+        """Return metrics on validation data, with ``score``, by which the best weights are kept."""
+        ...
 
 
 @dataclass
 class _Run:
     """All that changes while a run goes on, and all that a checkpoint holds."""
 
-    network: Network
-    average: Network
-    optimizer: torch.optim.SGD
-    teachers: tuple[Network, ...] = ()
+    network: nn.Module
+    average: nn.Module
+    optimizer: torch.optim.Optimizer
     epoch: int = 0
     best: float = -math.inf
     stale: int = 0
@@ -66,16 +97,6 @@ class _Run:
         self.epoch, self.best, self.stale = state["epoch"], state["best"], state["stale"]
 
 
-@dataclass(frozen=True)
-class _Faces:
-    """The training faces, where the network is."""
-
-    images: Tensor  # (n, h, w) uint8
-    targets: dict[str, Tensor]
-    weights: Tensor  # (n,) how often each is drawn, mean 1
-    steps: int  # batches an epoch
-
-
 def train(
     settings: Settings, folder: Path, on_step: OnStep | None = None, data: TrainingData | None = None
 ) -> list[Metrics]:
@@ -84,7 +105,7 @@ def train(
     Parameters
     ----------
     settings
-        With ``kind = "cnn"``.
+        With ``kind = "cnn"`` or ``"rnn"``.
     folder
         Folder of the run.
     on_step
@@ -102,26 +123,18 @@ def train(
         `folder` holds a run with other settings, or the loss is no longer a finite number.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    both = data or opened(settings)
-    learned, held = both.train, both.held
-    _check(settings, learned)
     folder.mkdir(parents=True, exist_ok=True)
-    run, history = _start(settings, learned, folder, device)
+    torch.manual_seed(settings.seed)
+    task = _task(settings, data or opened(settings), folder, device)
+    run, history = _start(settings, task, folder, device)
     schedule = settings.schedule
-    faces = _Faces(
-        torch.from_numpy(learned.images).to(device),
-        {h: torch.from_numpy(learned.targets[h]).to(device) for h in settings.loss.heads},
-        sampling_weights(learned.targets[_main_head(settings)], settings.data.rare_power),
-        len(learned) // schedule.batch,
-    )
     while run.epoch < schedule.epochs and not 0 < schedule.patience <= run.stale:
         started = time.perf_counter()
         latest = history[-1] if history else {}
-        metrics: Metrics = {"epoch": run.epoch + 1, "loss": _epoch(run, settings, faces, latest, on_step)}
+        metrics: Metrics = {"epoch": run.epoch + 1, "loss": _epoch(run, settings, task, latest, on_step)}
         run.epoch += 1
         if run.epoch % schedule.validate_every == 0 or run.epoch == schedule.epochs:
-            size = schedule.sizes[-1][1]
-            metrics |= validate(run.average, held, precision(schedule, device), size)
+            metrics |= task.validate(run.average)
             _keep_best(run, metrics, folder)
         metrics["seconds"] = time.perf_counter() - started
         history.append(metrics)
@@ -129,38 +142,28 @@ def train(
     return history
 
 
-def _epoch(run: _Run, settings: Settings, faces: _Faces, latest: Metrics, on_step: OnStep | None) -> float:
-    """Pass over the training faces once; return the mean loss."""
-    schedule = settings.schedule
+def _task(settings: Settings, data: TrainingData, folder: Path, device: torch.device) -> Task:
+    from pyfer.training.sequences import Sequences  # both know this module
+    from pyfer.training.stills import Stills
+
+    if settings.kind == "rnn":
+        return Sequences(settings, data, folder, device)
+    return Stills(settings, data, device)
+
+
+def _epoch(run: _Run, settings: Settings, task: Task, latest: Metrics, on_step: OnStep | None) -> float:
+    """Pass over the training data once; return the mean loss."""
     seed = settings.seed * 1_000_003 + run.epoch
     generator = Generator().manual_seed(seed)
     torch.manual_seed(seed)  # dropout
-    size = crop_size(schedule, run.epoch)
     loss = 0.0
-    for step, rows in enumerate(_batches(faces.weights, faces.steps, schedule.batch, generator)):
-        targets = {head: t[rows] for head, t in faces.targets.items()}
-        x, y = augment(faces.images[rows], targets, size, settings.augment, generator)
-        loss += _step(run, settings, x, y, run.epoch + step / faces.steps)
+    for step, batch in enumerate(task.batches(run.epoch, generator)):
+        loss += _step(run, settings.schedule, task, batch, run.epoch + step / task.steps)
         if on_step is not None:
-            on_step(run.epoch * faces.steps + step + 1, schedule.epochs * faces.steps, latest)
+            on_step(run.epoch * task.steps + step + 1, settings.schedule.epochs * task.steps, latest)
     if not math.isfinite(loss):
         raise TrainingError(f"the loss is {loss} in epoch {run.epoch + 1}; lower schedule.rate")
-    return loss / faces.steps
-
-
-def sampling_weights(targets: np.ndarray[Any, np.dtype[np.float32]], power: float) -> Tensor:
-    """Return (n,) weights with mean 1: (share of the face's classes) ** -power, so rare ones come oftener."""
-    labelled = targets.sum(1) > 0
-    share = targets[labelled].mean(0)
-    per_class = np.where(share > 0, np.maximum(share, 1e-6) ** -power, 0)
-    weights = np.where(labelled, targets @ per_class, np.median(targets[labelled] @ per_class))
-    return torch.from_numpy(weights / weights.mean())
-
-
-def crop_size(schedule: ScheduleSettings, epoch: int) -> int:
-    """Return the side of the crops in this epoch (counted from 0)."""
-    share = epoch / schedule.epochs
-    return [side for start, side in schedule.sizes if share >= start][-1]
+    return loss / task.steps
 
 
 def precision(schedule: ScheduleSettings, device: torch.device) -> torch.dtype:
@@ -175,44 +178,7 @@ def precision(schedule: ScheduleSettings, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if schedule.precision == "bfloat16" else torch.float32
 
 
-def validate(network: Network, data: FaceData, dtype: torch.dtype, size: int) -> Metrics:
-    """Return accuracy, macro-recall and log-loss of each head, and their summary ``score``.
-
-    The crops have the `size` of the last epochs, so early validations of small crops look worse than they
-    are. The truth of a face is the label that holds more than half of its votes; others are left out.
-    """
-    logits = predict_logits(network, data, dtype, size)
-    metrics: Metrics = {}
-    for head, z in logits.items():
-        target = data.targets[head]
-        clear = target.max(1) > 0.5
-        scores = score(softmax(z[clear]), target[clear].argmax(1), data.labels[head])
-        metrics |= {
-            f"{head}.accuracy": scores.accuracy,
-            f"{head}.macro_recall": scores.macro_recall,
-            f"{head}.nll": scores.nll,
-        }
-    metrics["score"] = float(np.mean([metrics[f"{head}.accuracy"] for head in logits]))
-    return metrics
-
-
-@torch.no_grad()
-def predict_logits(
-    network: Network, data: FaceData, dtype: torch.dtype = torch.float32, size: int = 48
-) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
-    """Return head -> logits (n, c) of the heads that `data` has, without augmentation."""
-    device = next(network.parameters()).device
-    network.eval()
-    parts: list[dict[str, Tensor]] = []
-    for chunk in torch.split(torch.from_numpy(data.images), 256):
-        x = plain(chunk.to(device), size).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            parts.append(network(x))
-    heads = [h for h in parts[0] if h in data.targets]
-    return {h: torch.cat([p[h] for p in parts]).float().cpu().numpy() for h in heads}
-
-
-def load_network(folder: Path) -> tuple[Network, Settings, dict[str, tuple[str, ...]]]:
+def load_network(folder: Path) -> tuple[nn.Module, Settings, dict[str, tuple[str, ...]]]:
     """Return the best averaged network of the run in `folder`, its settings, and its heads' labels."""
     path = folder / "best.pt"
     if not path.is_file():
@@ -220,39 +186,16 @@ def load_network(folder: Path) -> tuple[Network, Settings, dict[str, tuple[str, 
     state = _load_torch(path, torch.device("cpu"))
     settings = settings_from_dict(json.loads(state["settings"]))
     labels = {head: tuple(names) for head, names in json.loads(state["labels"]).items()}
-    network = Network(settings.network, {head: len(names) for head, names in labels.items()})
+    heads = {head: len(names) for head, names in labels.items()}
+    network = built(settings, heads) if settings.kind == "rnn" else Network(settings.network, heads)
     network.load_state_dict(state["network"])
     return network.eval(), settings, labels
 
 
-def _main_head(settings: Settings) -> str:
-    return next(iter(settings.loss.heads))
-
-
-def _check(settings: Settings, data: FaceData) -> None:
-    if len(data) < settings.schedule.batch:
-        raise TrainingError(
-            f"schedule.batch={settings.schedule.batch} is larger than the {len(data)} training faces"
-        )
-
-
-def _start(
-    settings: Settings, data: FaceData, folder: Path, device: torch.device
-) -> tuple[_Run, list[Metrics]]:
-    torch.manual_seed(settings.seed)
-    labels = {head: data.labels[head] for head in settings.loss.heads}
-    network = Network(settings.network, {head: len(names) for head, names in labels.items()})
-    if settings.network.start:
-        _start_from(network, Path(settings.network.start))
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    s = settings.schedule
-    matrices = [p for p in network.parameters() if p.ndim > 1]
-    vectors = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": s.decay}, {"params": vectors, "weight_decay": 0.0}]
-    optimizer = torch.optim.SGD(groups, lr=s.rate, momentum=0.9, nesterov=True)
+def _start(settings: Settings, task: Task, folder: Path, device: torch.device) -> tuple[_Run, list[Metrics]]:
+    network = task.network()
     average = copy.deepcopy(network).requires_grad_(False)
-    teachers = tuple(_teacher(Path(path), labels).to(device) for path in settings.loss.teachers)
-    run = _Run(network, average, optimizer, teachers)
+    run = _Run(network, average, task.optimizer(network))
     history: list[Metrics] = []
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.is_file():
@@ -267,53 +210,20 @@ def _start(
         lines = (folder / "metrics.jsonl").read_text().splitlines()
         history = [json.loads(line) for line in lines[: run.epoch]]
     replace_file(folder / "settings.json", json.dumps(to_dict(settings), indent=2).encode())
-    replace_file(folder / "labels.json", json.dumps(labels).encode())
+    replace_file(folder / "labels.json", json.dumps(task.labels).encode())
     return run, history
 
 
-def _teacher(folder: Path, labels: dict[str, tuple[str, ...]]) -> Network:
-    """Return the network of a finished run that speaks the same labels."""
-    network, _, theirs = load_network(folder)
-    for head, names in labels.items():
-        if theirs.get(head) != names:
-            told = f"{head!r} has {theirs[head]}" if head in theirs else f"there is no {head!r}"
-            raise TrainingError(f"loss.teachers={str(folder)!r} must have the labels {names}: {told}")
-    return network
-
-
-def _start_from(network: Network, folder: Path) -> None:
-    try:
-        network.load_state_dict(load_network(folder)[0].state_dict())
-    except RuntimeError as error:
-        raise TrainingError(
-            f"network.start={str(folder)!r} is a network of another shape: {error}"
-        ) from error
-
-
-def _batches(weights: Tensor, steps: int, batch: int, generator: Generator) -> Iterator[Tensor]:
-    """Yield row indices of each batch: systematic resampling, so a weight of w means w or so visits."""
-    n = steps * batch
-    ends = torch.cumsum(weights, 0) / weights.sum() * n
-    picks = torch.arange(n) + torch.rand(1, generator=generator)
-    rows = torch.searchsorted(ends, picks.to(ends.dtype)).clamp(max=len(weights) - 1)
-    yield from torch.split(rows[torch.randperm(n, generator=generator)], batch)
-
-
-def _step(run: _Run, settings: Settings, x: Tensor, y: dict[str, Tensor], epoch: float) -> float:
-    s, device = settings.schedule, x.device
+def _step(run: _Run, s: ScheduleSettings, task: Task, batch: Batch, epoch: float) -> float:
+    x, y = batch
+    device = x[0].device
     for group in run.optimizer.param_groups:
         group["lr"] = s.rate * _rate_factor(epoch, s)
     run.network.train()
     dtype = precision(s, device)
-    x = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-        output = run.network(x)
-        y = _taught(run.teachers, x, y, settings.loss.teaching)
-    parts = [
-        weight * soft_cross_entropy(output[head], y[head], settings.loss.smoothing)
-        for head, weight in settings.loss.heads.items()
-    ]
-    loss = torch.stack(parts).sum()
+        output = run.network(*x)
+    loss = task.loss(output, y)
     run.optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(run.network.parameters(), 5.0)
@@ -322,38 +232,31 @@ def _step(run: _Run, settings: Settings, x: Tensor, y: dict[str, Tensor], epoch:
     return float(loss.detach())
 
 
-@torch.no_grad()
-def _taught(
-    teachers: tuple[Network, ...], x: Tensor, y: dict[str, Tensor], share: float
-) -> dict[str, Tensor]:
-    """Return targets of which `share` is the teachers' mean answer (all of it where there is no label)."""
-    if not teachers:
-        return y
-    answers = [teacher(x) for teacher in teachers]
-    mixed = {}
-    for head, target in y.items():
-        answer = torch.stack([torch.softmax(a[head].float(), 1) for a in answers]).mean(0)
-        labelled = target.sum(1, keepdim=True) > 0
-        mixed[head] = torch.where(labelled, (1 - share) * target + share * answer, answer)
-    return mixed
-
-
 def _rate_factor(epoch: float, s: ScheduleSettings) -> float:
     if epoch < s.warmup:
         return max(epoch / s.warmup, 1e-2)
     return 0.5 * (1 + math.cos(math.pi * (epoch - s.warmup) / max(s.epochs - s.warmup, 1e-9)))
 
 
+def heads_loss(output: dict[str, Tensor], targets: dict[str, Tensor], settings: LossSettings) -> Tensor:
+    """Return the weighted sum of the heads' cross-entropies."""
+    parts = [
+        weight * soft_cross_entropy(output[head], targets[head], settings.smoothing)
+        for head, weight in settings.heads.items()
+    ]
+    return torch.stack(parts).sum()
+
+
 def soft_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-    """Return the mean cross-entropy over the rows of `targets` (b, c) that are not all zero."""
-    known = targets.sum(1)
-    smooth = (1 - smoothing) * targets + smoothing / targets.shape[1] * known[:, None]
-    rows = -(smooth * F.log_softmax(logits.float(), 1)).sum(1)
+    """Return the mean cross-entropy over the rows of `targets` (..., c) that are not all zero."""
+    known = targets.sum(-1)
+    smooth = (1 - smoothing) * targets + smoothing / targets.shape[-1] * known[..., None]
+    rows = -(smooth * F.log_softmax(logits.float(), -1)).sum(-1)
     return rows.sum() / known.sum().clamp(min=1)
 
 
 @torch.no_grad()
-def _move_average(average: Network, network: Network, decay: float) -> None:
+def _move_average(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Move the averaged weights (and batch statistics) towards the network's."""
     mine, theirs = average.state_dict(), network.state_dict()
     floats = [k for k, v in mine.items() if v.is_floating_point()]

@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pyfer.errors import ArgumentError, did_you_mean
+from pyfer.streams import StreamSettings
+
+KINDS = ("cnn", "svm", "rnn")
+"""Kinds of models that can be trained."""
 
 
 def _check(*rules: tuple[str, object, bool, str]) -> None:
@@ -257,6 +261,46 @@ class SvmSettings:
 
 
 @dataclass(frozen=True)
+class RecurrentSettings:
+    """A recurrent network over the frames of a film (see `pyfer.training.recurrent`)."""
+
+    cell: str = "gru"
+    """``gru`` or ``lstm`` over an encoder's answers, or ``convlstm`` over the frames themselves."""
+    encoder: str = "base"
+    """Model whose embeddings and probabilities are the frames; it stays as it is. None for a ConvLSTM."""
+    width: int = 64
+    """Numbers (``convlstm``: channels) of the hidden state."""
+    inner: int = 64
+    """Numbers (``convlstm``: channels) that go into the recurrent layer."""
+    dropout: float = 0.1
+    """Share of its input that is dropped in training."""
+    steady: float = 0.0
+    """What answers that change from frame to frame cost, beside the cross-entropy."""
+    inertia: float = 2.0
+    """Added to a label's logit for each unit of probability that the frame before gave it, in nats: an answer
+    that has been said is easier to say again, as staying in a state of a hidden Markov model. 0 for
+    none. Not there in training."""
+    direct: bool = False
+    """What is said may also hang on the embedding, and on its change, without the hidden state between."""
+    two_way: bool = False
+    """Look at later frames too: for finished films, as many frames at once as a stream has at most."""
+
+    def __post_init__(self) -> None:
+        cells = ("gru", "lstm", "convlstm")
+        frames = self.cell == "convlstm"
+        _check(
+            ("rnn.cell", self.cell, self.cell in cells, f"must be one of {', '.join(cells)}"),
+            ("rnn.width", self.width, self.width >= 4 and self.width % 4 == 0, "must be a multiple of 4"),
+            ("rnn.inner", self.inner, self.inner >= 16 and self.inner % 16 == 0, "must be a multiple of 16"),
+            ("rnn.dropout", self.dropout, 0 <= self.dropout < 1, "must be in 0..1, below 1"),
+            ("rnn.inertia", self.inertia, 0 <= self.inertia <= 5, "must be in 0..5"),
+            ("rnn.steady", self.steady, self.steady >= 0, "must be 0 or more"),
+            ("rnn.two_way", self.two_way, not (self.two_way and frames), "must be false for a ConvLSTM"),
+            ("rnn.encoder", self.encoder, frames or bool(self.encoder), "must name a model"),
+        )
+
+
+@dataclass(frozen=True)
 class Settings:
     """One training run."""
 
@@ -264,7 +308,8 @@ class Settings:
     """Name of the run and of the model folder."""
     data: DataSettings
     kind: str = "cnn"
-    """Kind of model: ``cnn`` (network, schedule, loss and augment count) or ``svm`` (features and svm)."""
+    """Kind of model: ``cnn`` (network, schedule, loss and augment count), ``svm`` (features and svm) or
+    ``rnn`` (rnn, streams, schedule and loss)."""
     seed: int = 0
     """Seed of everything random."""
     network: NetworkSettings = NetworkSettings()
@@ -274,6 +319,8 @@ class Settings:
     export: ExportSettings = ExportSettings()
     features: FeatureSettings = field(default_factory=FeatureSettings)
     svm: SvmSettings = SvmSettings()
+    rnn: RecurrentSettings = RecurrentSettings()
+    streams: StreamSettings = field(default_factory=StreamSettings)
 
     def __post_init__(self) -> None:
         stride = 2 ** len(self.network.widths)
@@ -282,18 +329,18 @@ class Settings:
         named = bool(re.fullmatch(r"[A-Za-z0-9][\w-]*", self.name))
         _check(
             ("name", self.name, named, "must be letters, digits, '-' and '_'"),
-            ("kind", self.kind, self.kind in ("cnn", "svm"), "must be 'cnn' or 'svm'"),
+            ("kind", self.kind, self.kind in KINDS, f"must be one of {', '.join(KINDS)}"),
             (
                 "data.validation",
                 self.data.validation,
                 bool(self.data.validation) or self.kind == "svm",
-                "must name a data set for kind = 'cnn'",
+                f"must name a data set for kind = {self.kind!r}",
             ),
             (
                 "features.bank",
                 self.features.bank,
                 bool(self.features.bank) == (self.kind == "svm"),
-                "must name one or more features for kind = 'svm', and none for 'cnn'",
+                "must name one or more features for kind = 'svm', and none for other kinds",
             ),
             ("seed", self.seed, self.seed >= 0, "must be 0 or more"),
             (

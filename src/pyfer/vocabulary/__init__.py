@@ -19,6 +19,10 @@ A definition file is TOML. It is checked whole before anything of it is used::
     model = "base"
     sha256 = "..."
 
+    [[emotion]]                         # over time, see pyfer.successions.parse_succession
+    name = "relief"
+    formula = "fear -> happiness within 2 s"
+
     [[refused]]                         # what cannot be expressed
     name = "love"
     formula = "joy + trust"

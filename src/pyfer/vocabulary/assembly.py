@@ -1,10 +1,10 @@
-"""Putting emotions together: repeated definitions, clashes, and formulas that name each other."""
+"""Putting emotions together: repeated definitions, clashes, formulas that name each other, steps."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -24,9 +24,13 @@ from pyfer.emotions import (
     names_in,
 )
 from pyfer.errors import ArgumentError
+from pyfer.successions import Succession, formula_over_time, is_succession, steps_in
 
 Draft = dict[str, Any]
 """What `Emotion` takes, by the names of its fields."""
+
+Definition = Emotion | Succession
+"""What a name of a definition file stands for."""
 
 
 def key_of(name: str) -> str:
@@ -54,15 +58,28 @@ def listed(where: str, problems: list[str]) -> str:
     return "\n  ".join([f"{where}: {len(problems)} problems, nothing of it is used", *problems])
 
 
-def described(emotion: Emotion) -> str:
+def meaning(emotion: Definition) -> str:
+    """Return what an emotion comes to: its mixture of basic ones, or its steps."""
+    if isinstance(emotion, Succession):
+        return formula_over_time(emotion.steps, emotion.within)
+    return formula_of(emotion.point, emotion.against)
+
+
+def described(emotion: Definition) -> str:
     """Return an emotion for an error that names two of them."""
     source = f" ({emotion.source})" if emotion.source else ""
-    return f"{emotion.name!r} = {formula_of(emotion.point, emotion.against)}{source}"
+    return f"{emotion.name!r} = {meaning(emotion)}{source}"
 
 
-def same(one: Emotion, other: Emotion) -> bool:
-    """Whether no face can tell two emotions apart."""
+def same(one: Definition, other: Definition) -> bool:
+    """Whether no face, or no film, can tell two emotions apart."""
+    if isinstance(one, Succession) or isinstance(other, Succession):
+        return isinstance(one, Succession) and isinstance(other, Succession) and _same_steps(one, other)
     return is_same((one.point, one.against), (other.point, other.against))
+
+
+def _same_steps(one: Succession, other: Succession) -> bool:
+    return (one.steps, one.within) == (other.steps, other.within)
 
 
 def assembled(emotions: list[Emotion], refused: Container[str] = ()) -> tuple[list[Emotion], list[str]]:
@@ -223,3 +240,65 @@ def _ordered(needs: Mapping[int, set[int]], names: Mapping[int, str], problems: 
                 "basic emotions"
             )
             graph |= {k: set() for k in circle}
+
+
+# --- emotions over time ----------------------------------------------------------------------------------
+
+
+def sequenced(
+    successions: Iterable[Succession], known: Mapping[str, Emotion], refused: Container[str] = ()
+) -> tuple[list[Succession], list[str]]:
+    """Return the successions over a vocabulary's emotions, and what is wrong with them as a set.
+
+    Repeated definitions count once; steps get the names that the vocabulary has for them.
+
+    Parameters
+    ----------
+    successions
+        As they were given.
+    known
+        Emotions by the `key_of` of their names.
+    refused
+        Keys that no succession may have as a name.
+    """
+    kept: dict[str, Succession] = {}
+    problems = []
+    for given in successions:
+        try:
+            one = replace(given, known=known)
+        except ArgumentError as error:
+            problems.append(str(error))
+            continue
+        clashes = [(name, kept.get(key_of(name)) or known.get(key_of(name))) for name in one.names]
+        clash = next(((name, other) for name, other in clashes if other and not same(one, other)), None)
+        if clash:
+            problems.append(
+                f"two emotions have the name {clash[0]!r}: {described(clash[1])}, and {described(one)}; "
+                "rename one"
+            )
+        elif both := [name for name in one.names if key_of(name) in refused]:
+            problems.append(f"{both[0]!r} is both defined and refused; keep one of the two")
+        else:
+            same_ones = [kept[key] for key in map(key_of, one.names) if key in kept]
+            one = _renamed([*same_ones, one], known)
+            kept |= {key_of(name): one for name in one.names}
+    return list(dict.fromkeys(kept.values())), problems
+
+
+def _renamed(successions: list[Succession], known: Mapping[str, Emotion]) -> Succession:
+    """Return the first of some that are the same, with the names of all."""
+    first = successions[0]
+    names = {name_key(name): name for one in reversed(successions) for name in reversed(one.names)}
+    del names[name_key(first.name)]
+    return replace(first, aliases=tuple(reversed(names.values())), known=known)
+
+
+def built_on_time(formula: str, over_time: Container[str]) -> str:
+    """Return what is wrong with a formula that uses an emotion over time (their keys), or nothing."""
+    part = "step" if is_succession(formula) else "part of a mixture"
+    try:
+        names = steps_in(formula) if is_succession(formula) else names_in(formula) if formula else ()
+    except ArgumentError:
+        return ""  # whoever reads it says so
+    wrong = [name for name in names if key_of(name) in over_time and not basic_of(name)]
+    return f"formula={formula!r}: {wrong[0]!r} is an emotion over time and can be no {part}" if wrong else ""

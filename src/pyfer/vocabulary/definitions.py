@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from pyfer.emotions import BASIC, Emotion, Examples, basic_of, checked_name
 from pyfer.errors import ArgumentError, did_you_mean
-from pyfer.vocabulary.assembly import Draft, resolved
+from pyfer.successions import Succession, is_succession, steps_in
+from pyfer.vocabulary.assembly import Definition, Draft, built_on_time, key_of, resolved
 
 FILE_KEYS = {"name": str, "source": str, "note": str, "basics": bool, "emotion": list, "refused": list}
 EMOTION_KEYS = {
@@ -22,6 +23,7 @@ EMOTION_KEYS = {
     "validated": bool,
     "examples": dict,
 }
+_OF_A_FACE = ("validated", "examples")  # keys that mean nothing for an emotion over time
 _EXAMPLES = {"count": int, "point": dict, "model": str, "sha256": str}
 REFUSED_KEYS = {"name": str, "formula": str, "reason": str}
 _TOML = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
@@ -67,10 +69,13 @@ def faults_of(table: object, kinds: Mapping[str, type], needed: Iterable[str] = 
 
 
 def read_emotions(tables: list[Any], source: str) -> tuple[list[Emotion], list[str]]:
-    """Return the emotions of a file and its problems, both in the file's order."""
+    """Return the emotions of a file, but those over time, and its problems, both in the file's order."""
     problems: dict[int, list[str]] = {}
     drafts: dict[int, Draft] = {}
+    over_time = {key for table in tables if _is_over_time(table) for key in _keys(table)}
     for k, table in enumerate(tables):
+        if _is_over_time(table):
+            continue
         drafts[k] = {"name": f"number {k + 1}", "formula": ""}
         faults = faults_of(table, EMOTION_KEYS, ["name"])
         if isinstance(table, dict):
@@ -79,12 +84,59 @@ def read_emotions(tables: list[Any], source: str) -> tuple[list[Emotion], list[s
             }
             drafts[k] |= {"source": source} | fitting
             drafts[k]["examples"], more = _examples(fitting.get("examples"))
-            faults += more
+            mixed = built_on_time(drafts[k]["formula"], over_time - _keys(table))
+            faults += [*more, *([mixed] if mixed else [])]
         problems[k] = [f"{_who('emotion', k, table)}: {fault}" for fault in faults]
     built, more_problems = resolved(drafts, {}, {k for k, faults in problems.items() if faults})
     for k, problem in more_problems.items():
         problems[k].append(problem)
     return [built[k] for k in sorted(built)], [one for some in problems.values() for one in some]
+
+
+def _is_over_time(table: object) -> bool:
+    return isinstance(table, dict) and is_succession(table.get("formula"))
+
+
+def _keys(table: object) -> set[str]:
+    """Return what the names of a table are found by; no basic emotion can be defined wrongly."""
+    if not isinstance(table, dict):
+        return set()
+    aliases = table["aliases"] if isinstance(table.get("aliases"), list) else []
+    names = [name for name in (table.get("name"), *aliases) if isinstance(name, str)]
+    return {key_of(name) for name in names if not basic_of(name)}
+
+
+def read_successions(
+    tables: list[Any], source: str, emotions: Iterable[Emotion]
+) -> tuple[list[Succession], list[str]]:
+    """Return the emotions over time of a file and the problems with them.
+
+    Those with a step that the file defines wrongly are in neither: that step is a problem already.
+    """
+    known = {key_of(name): emotion for emotion in emotions for name in emotion.names}
+    over_time = {key for table in tables if _is_over_time(table) for key in _keys(table)} - known.keys()
+    broken = {key for table in tables for key in _keys(table)} - over_time - known.keys()
+    found, problems = [], []
+    for k, table in enumerate(tables):
+        if not _is_over_time(table):
+            continue
+        faults = faults_of(table, EMOTION_KEYS, ["name"])
+        faults += [f"key {key!r} is for emotions of a face" for key in _OF_A_FACE if key in table]
+        if faults:
+            problems += [f"{_who('emotion', k, table)}: {fault}" for fault in faults]
+        elif not broken & {*map(key_of, steps_in(table["formula"]))}:
+            try:
+                found.append(succession({"source": source} | table, known, over_time))
+            except ArgumentError as error:
+                problems.append(str(error))
+    return found, problems
+
+
+def succession(draft: Draft, known: Mapping[str, Emotion], over_time: Container[str]) -> Succession:
+    """Build an emotion over time, of which no step may be one of those `over_time` (their keys)."""
+    if fault := built_on_time(draft["formula"], over_time):
+        raise ArgumentError(f"emotion {draft['name']!r}: {fault}")
+    return Succession(**draft, known=known)
 
 
 def _who(section: str, k: int, table: object) -> str:
@@ -124,7 +176,7 @@ def read_refused(tables: list[Any]) -> tuple[list[Refused], list[str]]:
     return refused, problems
 
 
-def table_of(emotion: Emotion, source: str) -> dict[str, Any]:
+def table_of(emotion: Definition, source: str) -> dict[str, Any]:
     """Return an emotion as a table of a file with that source; what the file says anyway is left out."""
     table: dict[str, Any] = {"name": emotion.name}
     defaults: dict[str, Any] = {
@@ -134,8 +186,12 @@ def table_of(emotion: Emotion, source: str) -> dict[str, Any]:
         "note": "",
         "validated": False,
     }
-    table |= {key: getattr(emotion, key) for key, value in defaults.items() if getattr(emotion, key) != value}
-    if emotion.examples:
+    table |= {
+        key: getattr(emotion, key)
+        for key in defaults
+        if getattr(emotion, key, defaults[key]) != defaults[key]
+    }
+    if isinstance(emotion, Emotion) and emotion.examples:
         examples = {one.name: getattr(emotion.examples, one.name) for one in fields(emotion.examples)}
         shares = zip(BASIC, emotion.examples.point, strict=True)
         table["examples"] = {**examples, "point": {basic: share for basic, share in shares if share}}

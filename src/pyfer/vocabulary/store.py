@@ -10,12 +10,23 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from pyfer.emotions import BASIC, Emotion, formula_of, names_in
+from pyfer.emotions import BASIC, Emotion, names_in
 from pyfer.errors import ArgumentError, did_you_mean
 from pyfer.files import home, replace_file
-from pyfer.vocabulary.assembly import Draft, described, key_of, listed, resolved, same
+from pyfer.successions import Succession, is_succession
+from pyfer.vocabulary.assembly import (
+    Definition,
+    Draft,
+    built_on_time,
+    described,
+    key_of,
+    listed,
+    meaning,
+    resolved,
+    same,
+)
 from pyfer.vocabulary.collection import Vocabulary, joined
-from pyfer.vocabulary.definitions import EMOTION_KEYS, block, table_of, written
+from pyfer.vocabulary.definitions import EMOTION_KEYS, block, succession, table_of, written
 
 if sys.platform != "win32":
     import fcntl
@@ -40,15 +51,16 @@ def catalogue(name: str) -> Vocabulary:
     return _of_file(_CATALOGUES / f"{name}.toml")
 
 
-def load(spec: str | Path | Vocabulary | Iterable[Emotion], *, basics: bool = True) -> Vocabulary:
+def load(spec: str | Path | Vocabulary | Iterable[Definition], *, basics: bool = True) -> Vocabulary:
     """Return the vocabulary that `spec` names.
 
     Parameters
     ----------
     spec
         A comma-separated list of: the name of a catalogue (see `catalogues`); ``mine``, the user's own
-        file; the path of a ``.toml`` file; a definition such as ``awe = fear + surprise``, which may name
-        emotions of the rest of the list. Or a path, emotions, or a vocabulary, which is returned as it is.
+        file; the path of a ``.toml`` file; a definition such as ``awe = fear + surprise`` or ``relief =
+        fear -> happiness within 2 s``, which may name emotions of the rest of the list. Or a path, emotions,
+        or a vocabulary, which is returned as it is.
     basics
         Whether the eight basic emotions come first, listed or not.
 
@@ -61,7 +73,7 @@ def load(spec: str | Path | Vocabulary | Iterable[Emotion], *, basics: bool = Tr
         return spec
     if isinstance(spec, Path):
         return joined([_of_file(spec)], basics=basics)
-    if isinstance(spec, Emotion):
+    if isinstance(spec, Emotion | Succession):
         return Vocabulary([spec], basics=basics)
     if not isinstance(spec, str):
         return Vocabulary(spec, basics=basics)
@@ -73,11 +85,30 @@ def load(spec: str | Path | Vocabulary | Iterable[Emotion], *, basics: bool = Tr
             drafts[k] = {"name": name.strip(), "formula": formula.strip()}
         else:
             parts.append(_part(part, spec))
+    return joined(parts, _defined(drafts, parts, spec), basics)
+
+
+def _defined(drafts: dict[int, Draft], parts: list[Vocabulary], spec: str) -> list[Definition]:
+    """Return what a list defines on the spot, in its order; it may build on the parts of the list."""
+    later = {k: draft for k, draft in drafts.items() if is_succession(draft["formula"])}
+    over_time = {key_of(draft["name"]) for draft in later.values()}
+    over_time |= {key_of(name) for part in parts for one in part.successions for name in one.names}
+    now = {k: draft for k, draft in drafts.items() if k not in later}
+    mixed = {k: built_on_time(draft["formula"], over_time) for k, draft in now.items()}
+    problems = {k: f"emotion {now[k]['name']!r}: {fault}" for k, fault in mixed.items() if fault}
     known = {name: emotion for part in parts for name, emotion in part.known.items()}
-    built, problems = resolved(drafts, known)
+    built, more = resolved({k: draft for k, draft in now.items() if k not in problems}, known)
+    problems |= more
+    known |= {key_of(name): emotion for emotion in built.values() for name in emotion.names}
+    found: dict[int, Definition] = {**built}
+    for k, draft in later.items() if not problems else ():
+        try:
+            found[k] = succession(draft, known, over_time - known.keys())
+        except ArgumentError as error:
+            problems[k] = str(error)
     if problems:
-        raise ArgumentError(listed(f"emotions={spec!r}", list(problems.values())))
-    return joined(parts, [built[k] for k in sorted(built)], basics)
+        raise ArgumentError(listed(f"emotions={spec!r}", [problems[k] for k in sorted(problems)]))
+    return [found[k] for k in sorted(found)]
 
 
 def _part(part: str, spec: str) -> Vocabulary:
@@ -92,6 +123,7 @@ def _part(part: str, spec: str) -> Vocabulary:
     names = [*catalogues(), MINE]
     homes = [name for name in catalogues() if part and part in catalogue(name)]
     hint = f"; it is an emotion of {', '.join(homes)}" if homes else did_you_mean(part, names)
+    hint = "; give it a name: 'relief = fear -> happiness'" if is_succession(part) else hint
     hint = hint if not part[:1].isdigit() else "; a comma separates the parts, so decimals have a point"
     raise ArgumentError(
         f"emotions={spec!r}: {part!r} must be one of {', '.join(names)}, a path that ends with .toml, or a "
@@ -111,13 +143,13 @@ def mine() -> Path:
     return home() / "emotions.toml"
 
 
-def define(emotion: Emotion, path: Path | None = None, *, replace: bool = False) -> Path:
+def define(emotion: Definition, path: Path | None = None, *, replace: bool = False) -> Path:
     """Add an emotion to a definition file, by default the user's own, and return its path.
 
     Parameters
     ----------
     emotion
-        Its formula may name emotions of that file.
+        Of a face, or over time. Its formula may name emotions of that file.
     path
         The file; it is made if it is missing.
     replace
@@ -137,10 +169,10 @@ def define(emotion: Emotion, path: Path | None = None, *, replace: bool = False)
         places = [
             k for k, one in enumerate(tree.get("emotion", ())) if key_of(one["name"]) == key_of(emotion.name)
         ]
-        if places and not replace and not same(old[emotion.name], emotion):
+        if places and not replace and not same(old.definition(emotion.name), emotion):
             raise ArgumentError(
-                f"{described(old[emotion.name])} is in {str(path)!r} already; choose another name, or say "
-                "that it is to be replaced (replace=True)"
+                f"{described(old.definition(emotion.name))} is in {str(path)!r} already; choose another "
+                "name, or say that it is to be replaced (replace=True)"
             )
         if places:
             tree["emotion"][places[0]] = table
@@ -150,17 +182,18 @@ def define(emotion: Emotion, path: Path | None = None, *, replace: bool = False)
             text = text.rstrip() + "\n\n" * bool(text.strip()) + block("emotion", table, EMOTION_KEYS)
         else:
             text = written({**tree, "emotion": [*tree["emotion"], table]})
-        new = Vocabulary.from_toml(text, f"emotions={str(path)!r} with {emotion.name!r}")[emotion.name]
+        both = Vocabulary.from_toml(text, f"emotions={str(path)!r} with {emotion.name!r}")
+        new = both.definition(emotion.name)
         if not same(new, emotion):
             raise ArgumentError(
                 f"{described(emotion)}; among the emotions of {str(path)!r} its formula "
-                f"{emotion.formula!r} is {formula_of(new.point, new.against)}; write it with basic emotions"
+                f"{emotion.formula!r} is {meaning(new)}; write it with basic emotions"
             )
         _replace(path, text)
     return path
 
 
-def forget(name: str, path: Path | None = None) -> Emotion:
+def forget(name: str, path: Path | None = None) -> Definition:
     """Take an emotion out of a definition file, by default the user's own, and return it.
 
     Raises
@@ -175,7 +208,7 @@ def forget(name: str, path: Path | None = None) -> Emotion:
     with _locked(path):
         text = _read(path)
         old = Vocabulary.from_toml(text, f"emotions={str(path)!r}")
-        tree, gone = tomllib.loads(text), old[name]
+        tree, gone = tomllib.loads(text), old.definition(name)
         kept = [one for one in tree.get("emotion", ()) if key_of(one["name"]) != key_of(name)]
         if len(kept) == len(tree.get("emotion", ())):
             raise ArgumentError(
@@ -184,6 +217,7 @@ def forget(name: str, path: Path | None = None) -> Emotion:
             )
         names = {key_of(one) for one in gone.names} - {*BASIC}
         users = [e.name for e in old if e.formula and names & {*map(key_of, names_in(e.formula))}]
+        users += [e.name for e in old.successions if names & {*map(key_of, e.steps)}]
         if users:
             raise ArgumentError(
                 f"emotion={name!r} cannot be forgotten: {', '.join(map(repr, users))} "

@@ -1,0 +1,454 @@
+"""Where frames come from: films and cameras through PyAV, animations and stills through Pillow.
+
+Each class opens its source, or raises `SourceError`, and yields `Raw` frames from the beginning of a span.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pyfer import sources
+from pyfer.errors import SourceError, need
+
+Pixels = NDArray[np.uint8]
+
+USUAL_RATE = 25.0
+"""Frames a second where a film does not say it: the rate of European television."""
+_TICK = 5e-4
+"""Seconds that a time stamp may be rounded by: Matroska counts milliseconds."""
+_PATIENCE = 200
+"""Packets in a row that give no picture before a film counts as broken."""
+_THREADS = 8
+"""Most decoding threads: each holds frames of its own, and more bring little."""
+_GIF_FRAME = 0.1
+"""Seconds of an animation's frame that names none, as browsers have it."""
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A frame that may still have to be decoded: its number, its seconds, and what gives the pixels."""
+
+    index: int
+    time: float
+    pixels: Callable[[], Pixels]
+
+
+class Decoder:
+    """What every source of frames knows about itself."""
+
+    name = ""
+    width = 0
+    """Pixels of the upright picture."""
+    height = 0
+    rate: float | None = None
+    """Frames a second, on average."""
+    duration: float | None = None
+    """Seconds."""
+    live = False
+    has_sound = False
+    trouble: str | None = None
+    """What went wrong on the way: a sentence."""
+
+    def frames(self, start: float) -> Iterator[Raw]:
+        """Yield the frames from `start` seconds on, in order of time. Once."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Give the source back."""
+
+
+# --- film files -------------------------------------------------------------------------------------------
+
+
+class FilmFile(Decoder):
+    """A film in a file, decoded by PyAV.
+
+    Damaged packets are left out and noted in `trouble`; the film goes on where the next picture can be read.
+    """
+
+    def __init__(self, name: str, limit_pixels: int) -> None:
+        self.name = name
+        self._limit = limit_pixels
+        self._av = need("av", "video")
+        self._errors = (self._av.error.FFmpegError, ValueError)
+        self._container = opened(self._av, name, f"file:{name}")
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        """Find the pictures among the streams and decode the first: it says what no header says."""
+        pictures = [s for s in self._container.streams.video if not _is_cover(self._av, s)]
+        self.has_sound = bool(self._container.streams.audio)
+        if not pictures:
+            what = "has sound and no picture" if self.has_sound else "has no picture"
+            raise SourceError(f"{self.name}: the film {what}", "unsupported")
+        self._stream = pictures[0]
+        context = self._stream.codec_context
+        if context is None:
+            raise SourceError(f"{self.name}: PyAV has no decoder for this film", "unsupported")
+        _check_size(self.name, context.width, context.height, self._limit)
+        self._stream.thread_type = "SLICE" if self.live else "AUTO"  # whole frames in threads come late
+        context.thread_count = min(_THREADS, len(os.sched_getaffinity(0)) if _LINUX else os.cpu_count() or 1)
+        self.rate = _rate_of(self._stream)
+        self.duration = _duration_of(self._container, self._stream)
+        self._reformatter = self._av.video.reformatter.VideoReformatter()
+        self._last: float | None = None
+        self._decoded = self._all()
+        first = next(self._decoded, None)
+        if first is None:
+            why = "no picture in it can be decoded; copy it again from where it came"
+            raise SourceError(f"{self.name}: {why}", "truncated")
+        self._first: Any = first
+        self.width, self.height = first.width, first.height
+        if _turn(first)[0]:
+            self.width, self.height = self.height, self.width
+        begins = self._stream.start_time
+        self._origin = begins if begins is not None else first.pts or 0
+
+    def frames(self, start: float) -> Iterator[Raw]:
+        """See `Decoder.frames`. Where the film is entered in the middle, numbers are counted by the rate."""
+        sought = start > 0 and self._seek(start)
+        index = None if sought else 0
+        for frame in self._decoded if sought else self._with_first():
+            when = self._time_of(frame)
+            index = round(when * (self.rate or USUAL_RATE)) if index is None else index
+            if when >= start - _TICK:
+                _check_size(self.name, frame.width, frame.height, self._limit)
+                yield Raw(index, when, lambda frame=frame: self._pixels(frame))  # type: ignore[misc]
+            index += 1
+        self._look_back()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._first = None
+        self._container.close()
+
+    def _with_first(self) -> Iterator[Any]:
+        first, self._first = self._first, None
+        yield first
+        yield from self._decoded
+
+    def _all(self) -> Iterator[Any]:
+        """Yield PyAV's frames; what cannot be decoded is left out, what cannot be read ends the film."""
+        barren = 0
+        packets = self._container.demux(self._stream)
+        while barren < _PATIENCE:
+            try:
+                packet = next(packets, None)
+            except self._errors as error:
+                self._note(f"cannot be read on ({_reason(error)})")
+                packet = None
+            try:
+                # Without a packet: what is still in the decoder. At an orderly end that is nothing.
+                frames = self._stream.codec_context.decode(None) if packet is None else packet.decode()
+            except self._errors as error:
+                if not isinstance(error, self._av.error.EOFError):
+                    self._note(f"is damaged ({_reason(error)})")
+                frames = []
+            barren = 0 if frames else barren + 1
+            yield from frames
+            if packet is None:
+                return
+        self._note("holds no more pictures that can be decoded")
+
+    def _note(self, what: str) -> None:
+        """Keep the first thing that went wrong."""
+        self.trouble = self.trouble or f"{self.name}: the film {what} after {self._last or 0:.2f} s"
+
+    def _seek(self, start: float) -> bool:
+        """Go to the last key picture before `start`; return False where a film cannot do that."""
+        if self._first.pts is None:
+            return False  # without time stamps nobody knows where one lands
+        try:
+            offset = self._origin + math.floor(start / self._stream.time_base)
+            self._container.seek(offset, stream=self._stream, backward=True)
+        except self._errors:
+            return False
+        self._decoded, self._first = self._all(), None
+        return True
+
+    def _time_of(self, frame: Any) -> float:
+        """Return the seconds of a frame since the first; never less than those of the frame before."""
+        if frame.pts is None:
+            when = 0.0 if self._last is None else self._last + 1 / (self.rate or USUAL_RATE)
+        else:
+            when = float((frame.pts - self._origin) * (frame.time_base or self._stream.time_base))
+        self._last = max(self._last or 0.0, when)
+        return self._last
+
+    def _pixels(self, frame: Any) -> Pixels:
+        rgb: Pixels = self._reformatter.reformat(frame, format="rgb24").to_ndarray()
+        return turned(rgb, *_turn(frame))
+
+    def _look_back(self) -> None:
+        """Note a film that ended well before its header says."""
+        if self.trouble is None and self.duration is not None:
+            missing = self.duration - (self._last or 0) - 2 / (self.rate or USUAL_RATE)
+            if missing > 0.5:
+                self._note(f"of {self.duration:.2f} s is cut short: it ends")
+
+
+class Camera(FilmFile):
+    """A camera: times are those of the clock, from its first picture on."""
+
+    live = True
+
+    def __init__(self, number: int, limit_pixels: int) -> None:
+        self.name = f"camera:{number}"
+        self._limit = limit_pixels
+        self._av = need("av", "video")
+        self._errors = (self._av.error.FFmpegError, ValueError)
+        device, kind, options = device_of(self._av, number)
+        self._container = opened(self._av, self.name, device, kind, options)
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+        self.duration = None
+
+    def frames(self, start: float) -> Iterator[Raw]:
+        """See `Decoder.frames`."""
+        began = time.monotonic()
+        for index, frame in enumerate(self._with_first()):
+            self._last = time.monotonic() - began
+            if self._last >= start:
+                yield Raw(index, self._last, lambda frame=frame: self._pixels(frame))  # type: ignore[misc]
+        self._note("is over: the camera gives no more pictures")
+
+
+_LINUX = hasattr(os, "sched_getaffinity")
+_LOCAL = {"protocol_whitelist": "file"}
+"""A film must not make the decoder open an address in the network (playlists can)."""
+
+
+def opened(
+    av: Any, name: str, place: str, device: str | None = None, options: dict[str, str] | None = None
+) -> Any:
+    """Open a container (or a `device` of that format), or say in one sentence why it cannot be opened."""
+    try:
+        chosen = _LOCAL if device is None else options
+        return av.open(place, format=device, options=chosen, metadata_errors="replace")
+    except MemoryError:
+        raise
+    except Exception as error:  # hostile files make demuxers raise nearly anything
+        if device is not None:
+            raise SourceError(
+                f"{name}: there is no such camera, or another program has it ({_reason(error)}); "
+                "look at what is plugged in, or name another: camera:1",
+                "missing" if isinstance(error, FileNotFoundError) else "unreadable",
+            ) from error
+        raise _not_a_film(name, error) from error
+
+
+def _not_a_film(name: str, error: Exception) -> SourceError:
+    """Return the error for a file that no demuxer opens."""
+    with Path(name).open("rb") as stream:
+        head = stream.read(16)
+    begins_well = head[4:8] == b"ftyp" or head[:4] in (b"\x1aE\xdf\xa3", b"RIFF")
+    if begins_well:
+        what = "the film is cut short or damaged; copy it again from where it came"
+        return SourceError(f"{name}: {what}", "truncated")
+    return SourceError(f"{name}: is not a film that PyAV can read ({_reason(error)})", "unreadable")
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+
+
+def device_of(av: Any, number: int) -> tuple[str, str, dict[str, str]]:
+    """Return name, format and options of a camera on this system, for ``av.open``."""
+    if sys.platform == "darwin":
+        return f"{number}:none", "avfoundation", {"framerate": "30"}
+    if sys.platform == "win32":
+        found = [d for d in av.device.enumerate_input_devices("dshow") if "video" in d.media_types]
+        if number >= len(found):
+            raise SourceError(f"camera:{number}: there are {len(found)} cameras here", "missing")
+        return f"video={found[number].name}", "dshow", {}
+    return f"/dev/video{number}", "v4l2", {}
+
+
+def _is_cover(av: Any, stream: Any) -> bool:
+    """Whether a stream of pictures is the cover of a record."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _rate_of(stream: Any) -> float | None:
+    rate = stream.average_rate or stream.guessed_rate
+    return float(rate) if rate else None
+
+
+def _duration_of(container: Any, stream: Any) -> float | None:
+    """Return the seconds of the pictures; those of the whole file only where no sound makes it longer."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    written = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if written:  # as Matroska has it, for each stream
+        hours, minutes, seconds = written.groups()
+        begins = float((stream.start_time or 0) * stream.time_base)
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds) - begins
+    if container.duration and not container.streams.audio:
+        return float(container.duration) / 1e6  # AV_TIME_BASE: microseconds
+    return None
+
+
+def _check_size(name: str, width: int, height: int, limit_pixels: int) -> None:
+    if width * height > limit_pixels:
+        raise SourceError(
+            f"{name}: frames of {width} x {height} pixels are more than limit_pixels={limit_pixels}; "
+            "shrink the film first",
+            "too_large",
+        )
+
+
+# --- upright ----------------------------------------------------------------------------------------------
+
+Turn = tuple[bool, bool, bool]
+"""What makes a picture upright: swap x and y, then mirror in x, then mirror in y."""
+
+
+def _turn(frame: Any) -> Turn:
+    """Return what the display matrix of a frame asks for.
+
+    The matrix (ISO/IEC 14496-12, 8.3.2) takes a stored point to ``(a x + c y, b x + d y)``, and lies in the
+    frame as nine integers a b u c d v x y w. Only quarter turns and mirrors are applied.
+    """
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(data), dtype=np.int32)[:5].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return False, a < 0, d < 0
+    return True, c < 0, b < 0
+
+
+def turned(image: Pixels, swap: bool, mirror_x: bool, mirror_y: bool) -> Pixels:
+    """Return a picture (h, w, 3) with x and y swapped, then mirrored; if neither, the same array."""
+    if not (swap or mirror_x or mirror_y):
+        return image
+    view = image.transpose(1, 0, 2) if swap else image
+    view = view[:: -1 if mirror_y else 1, :: -1 if mirror_x else 1]
+    upright = np.empty(view.shape, np.uint8)
+    for channel in range(3):  # three times as fast as all at once
+        upright[..., channel] = view[..., channel]
+    return upright
+
+
+# --- pictures ---------------------------------------------------------------------------------------------
+
+
+class Pictures(Decoder):
+    """A still, one frame long, or an animation (GIF, WebP, PNG, AVIF), through Pillow."""
+
+    def __init__(self, name: str, limit_pixels: int) -> None:
+        self.name = name
+        self._limit = limit_pixels
+        first = sources.read(name, limit_pixels=limit_pixels)
+        self.height, self.width = first.shape[:2]
+        self._first = first
+        self._image: Image.Image | None = None
+        if _format_of(name) in ("GIF", "WEBP", "PNG", "AVIF"):
+            self._image = Image.open(name)
+        self._count = getattr(self._image, "n_frames", 1)
+        self.duration = _GIF_FRAME
+        if self._count > 1:
+            self.duration = self._count * self._seconds()
+        self.rate = self._count / self.duration
+
+    def frames(self, start: float) -> Iterator[Raw]:
+        """See `Decoder.frames`."""
+        when = 0.0
+        for index in range(self._count):
+            try:
+                pixels = self._first if index == 0 else self._frame(index)
+            except SourceError as error:
+                self.trouble = f"{error}; what is whole ends after {when:.2f} s"
+                return
+            if when >= start - _TICK:
+                yield Raw(index, when, lambda pixels=pixels: pixels)  # type: ignore[misc]
+            when += self._seconds()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._image is not None:
+            self._image.close()
+
+    def _seconds(self) -> float:
+        """Return how long the current frame is shown."""
+        told = self._image.info.get("duration", 0) if self._image is not None else 0
+        return float(told) / 1000 or _GIF_FRAME
+
+    def _frame(self, index: int) -> Pixels:
+        assert self._image is not None  # else there is one frame only
+        try:
+            self._image.seek(index)
+        except Exception as error:  # hostile files make Pillow raise nearly anything
+            raise SourceError(
+                f"{self.name}: the animation is damaged ({_reason(error)})", "truncated"
+            ) from error
+        return sources.read(self._image, limit_pixels=self._limit)
+
+
+# --- which ------------------------------------------------------------------------------------------------
+
+_CAMERA = re.compile(r"camera(?::(\d+))?|/dev/video(\d+)")
+
+
+def open_source(source: str | os.PathLike[str] | int, limit_pixels: int) -> Decoder:
+    """Open a camera (a number, ``camera``, ``camera:1``, ``/dev/video1``) or a file."""
+    name = f"camera:{source}" if isinstance(source, int) else os.fspath(source)
+    camera = _CAMERA.fullmatch(name)
+    if camera:
+        return Camera(int(camera[1] or camera[2] or 0), limit_pixels)
+    head = head_of(name)
+    kind = sources._format(head)
+    if kind is not None:
+        return Pictures(name, limit_pixels)
+    if sources._is_text(head):
+        raise SourceError(f"{name}: is a text file, not a film", "unreadable")
+    return FilmFile(name, limit_pixels)
+
+
+def _format_of(name: str) -> str | None:
+    return sources._format(head_of(name))
+
+
+def head_of(name: str) -> bytes:
+    """Return the first bytes of a file, or say in one sentence why there is no film in it."""
+    if not name:
+        raise SourceError("the path is empty: name a film or a camera", "missing")
+    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", name):
+        raise SourceError(f"{name}: pyFER uses no network; download the film first", "unsupported")
+    path = Path(name)
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise SourceError(f"{name}: is a folder; name a film", "directory")
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceError(f"{name}: is a device or pipe, not a film", "unsupported")
+        if status.st_size == 0:
+            raise SourceError(f"{name}: the file is empty", "empty")
+        with path.open("rb") as stream:
+            return stream.read(512)
+    except (FileNotFoundError, NotADirectoryError):
+        raise SourceError(sources._missing(path, name), "missing") from None
+    except SourceError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise SourceError(f"{name!r}: cannot be opened ({_reason(error)})", "unreadable") from error
