@@ -317,6 +317,33 @@ def test_a_full_disk_is_an_error_and_not_two(tmp_path: Path, kind: str) -> None:
     assert path.is_symlink()
 
 
+@pytest.mark.parametrize("kind", KINDS[:2])
+def test_a_disk_that_fills_up_in_the_middle_of_a_line_keeps_whole_ones(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"out.{kind}"
+    sink: Any = open_sink(path)
+    sink.write(0, 0, frame(1))
+    before = path.read_bytes()
+    stream, calls = sink._stream, []
+
+    class Full:
+        def write(self, data: Any) -> int:
+            calls.append(len(data))
+            if len(calls) == 2:
+                raise OSError(28, "No space left on device")
+            return int(stream.write(data[:20]) if len(calls) == 1 else stream.write(data))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(stream, name)
+
+    sink._stream = Full()
+    with pytest.raises(OSError, match="No space left"):
+        sink.write(1, 1, frame(1))
+    assert path.read_bytes() == before
+    sink.close("stopped")  # somebody has made room
+    assert path.read_bytes().startswith(before)
+    assert b"stopped" in path.read_bytes()[len(before) : len(before) + 50]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_link_is_followed(tmp_path: Path, kind: str) -> None:
     path, real = tmp_path / f"out.{kind}", tmp_path / f"real.{kind}"

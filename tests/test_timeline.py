@@ -166,6 +166,16 @@ def test_the_face_at_the_apex_stands_above_it() -> None:
     assert y.max() < np.nonzero(at(picture, COLORS["neutral"])[40:, 400])[0].min() + 40
 
 
+def test_a_face_at_an_apex_goes_before_a_clearer_one_beside_it() -> None:
+    found = Timeline(BASIC)
+    for k in range(100):
+        crops = np.full((1, 16, 16, 3), PURPLE if k == 60 else (0, 40, 0), np.uint8)
+        fear = {54: 0.9, 60: 0.7}.get(k, 0.0)
+        found.add(k / 10, [1], row(fear=fear, neutral=1 - fear), crops)
+    assert at(found.picture(segments=[Segment(1, "fear", 5.8, 6, 6.2, 0.7)]), PURPLE).sum() == 64 * 64
+    assert not at(found.picture(), PURPLE).any()
+
+
 def test_of_each_stretch_the_face_that_shows_most_is_kept() -> None:
     person = timeline._Person(1, 0.0)
     crop = np.zeros((4, 4), np.uint8)

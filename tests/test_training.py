@@ -295,6 +295,82 @@ def test_a_folder_with_another_run_is_refused(finished):
         loop.train(replace(settings, seed=6), folder)
 
 
+def test_another_run_is_refused_before_its_data_are_looked_at(finished):
+    """What is made of the data lies in the run's folder: a run that is refused must not replace it."""
+    settings, folder, _ = finished
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    wrong = replace(settings, loss=LossSettings({"none": 1.0}))
+    with pytest.raises(TrainingError, match="other settings"):
+        loop.train(wrong, folder, data=opened(settings))
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+class Counting:
+    """A task without data: the network is one number, and the loss its distance from 1."""
+
+    steps = 4
+
+    def __init__(self, scores):
+        self.labels = {"h": ("yes", "no")}
+        self.scores, self.drawn = list(scores), []
+
+    def network(self):
+        network = torch.nn.Module()
+        network.value = torch.nn.Parameter(torch.zeros(1))
+        network.forward = lambda x: {"h": network.value * x}
+        return network
+
+    def optimizer(self, network):
+        return torch.optim.SGD(network.parameters(), lr=1.0)
+
+    def batches(self, epoch, generator):
+        for _ in range(self.steps):
+            self.drawn.append((epoch, float(torch.rand(1, generator=generator))))
+            yield (torch.ones(1),), {"h": torch.ones(1)}
+
+    def loss(self, output, targets):
+        return (output["h"] - targets["h"]).square().sum()
+
+    def validate(self, network):
+        return {"score": self.scores.pop(0), "value": float(network.value)}
+
+
+@pytest.fixture
+def counting(monkeypatch):
+    """Return a function that trains a `Counting` with these scores of its validations."""
+
+    def run(scores, folder, **changes):
+        task = Counting(scores)
+        monkeypatch.setattr(loop, "_task", lambda *_: task)
+        schedule = replace(tiny().schedule, **{"epochs": len(scores), "average": 0.0, **changes})
+        settings = tiny(schedule=replace(schedule, rate=0.1, warmup=0))
+        return task, loop.train(settings, folder, data=object())
+
+    return run
+
+
+def test_the_loop_knows_nothing_of_what_is_learned(counting, tmp_path):
+    task, history = counting([0.1, 0.4, 0.2], tmp_path)
+    assert [m["epoch"] for m in history] == [1, 2, 3]
+    assert history[0]["loss"] > history[1]["loss"] > history[2]["loss"]
+    assert [epoch for epoch, _ in task.drawn] == [0] * 4 + [1] * 4 + [2] * 4
+    assert len({value for _, value in task.drawn}) == 12  # each epoch draws anew
+    best = torch.load(tmp_path / "best.pt", weights_only=True)
+    assert float(best["network"]["value"]) == pytest.approx(history[1]["value"])  # the best, not the last
+    assert json.loads(best["labels"]) == {"h": ["yes", "no"]}
+
+
+def test_an_epoch_that_is_repeated_draws_the_same(counting, tmp_path):
+    whole, _ = counting([0.1, 0.2, 0.3], tmp_path / "whole")
+    again, _ = counting([0.1, 0.2, 0.3], tmp_path / "again")
+    assert whole.drawn == again.drawn
+
+
+def test_the_loop_stops_when_nothing_gets_better(counting, tmp_path):
+    _, history = counting([0.5, 0.4, 0.3, 0.2], tmp_path, patience=2)
+    assert len(history) == 3
+
+
 def test_name_and_export_may_change_after_training(finished, tmp_path):
     settings, folder, history = finished
     renamed = replace(settings, name="other", export=ExportSettings(eight_bit=False, tilt=0.1))

@@ -75,6 +75,10 @@ def draw(picture: NDArray[np.uint8], result: Result, *, source: int = 0) -> NDAr
     neither another face nor another panel; among several faces, one that shows a certain emotion needs none.
     A picture with less than 480 pixels, or with many small faces, is enlarged by a whole factor first so
     that letters fit.
+
+    A frame of a film, where `Result.track` says who is who, is marked in a way that does not flicker: sizes
+    depend on that of the frame alone, and a label with the person's number stands on its box, over a line of
+    the shares of the basic emotions, always in the same order.
     """
     shape: tuple[int, ...] = getattr(picture, "shape", ())
     if getattr(picture, "dtype", None) != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
@@ -84,6 +88,8 @@ def draw(picture: NDArray[np.uint8], result: Result, *, source: int = 0) -> NDAr
             f"source={source} must lie in 0..{len(result.inputs) - 1}, the inputs of the result"
         )
     faces = sorted(result[result.source == source], key=_area)
+    if result.track is not None:
+        return _drawn_frame(picture, faces)
     scale = _scale(max(shape[:2]), faces)
     image = Image.fromarray(picture).resize((shape[1] * scale, shape[0] * scale))
     boxes = [_scaled(face, scale, image.size) for face in faces]
@@ -103,6 +109,51 @@ def draw(picture: NDArray[np.uint8], result: Result, *, source: int = 0) -> NDAr
             taken.append(place)
             _bars(canvas, place, face, layout)
     return np.array(image)
+
+
+def _drawn_frame(picture: NDArray[np.uint8], faces: list[Face]) -> NDArray[np.uint8]:
+    """Return a frame of a film with its faces marked, the largest on top."""
+    scale = _scale(max(picture.shape[:2]), [])
+    image = Image.fromarray(picture)
+    if scale > 1:
+        image = image.resize((image.width * scale, image.height * scale))
+    layout = _layout(image.size, [])
+    canvas = ImageDraw.Draw(image, "RGBA")
+    for face in reversed(faces):
+        box, color = _scaled(face, scale, image.size), _color(face.emotion, face)
+        canvas.rectangle(box, outline=(0, 0, 0, 160), width=layout.line + 2)
+        canvas.rectangle(box, outline=color, width=layout.line)
+        _caption(canvas, box, face, layout)
+    return np.array(image)
+
+
+def _caption(canvas: ImageDraw.ImageDraw, box: Box, face: Face, layout: _Layout) -> None:
+    """Write number and emotion on top of a box, over a line of the shares of the basic emotions."""
+    name, p = _candidate(face)
+    if face.emotion == UNCERTAIN:
+        name = UNCERTAIN
+    number, certain = f"{face.track} ", f" {percent(p)}"
+    pad, line = layout.row // 4, max(3, layout.line * 2)
+    wide = box[2] - box[0] + 1 - 2 * pad
+    first, end = layout.font.getlength(number), layout.font.getlength(certain)
+    middle = layout.font.getlength(name)
+    if first + middle + end > max(wide, layout.bar):  # the percentage goes first
+        end, certain = 0.0, ""
+    width = math.ceil(max(wide, first + middle + end)) + 2 * pad
+    height = round(layout.row * 1.25) + line
+    x = max(0, min(box[0], layout.size[0] - width))
+    y = max(0, min(box[1] - height, layout.size[1] - height))
+    canvas.rectangle((x, y, x + width - 1, y + height - 1), fill=(*_PANEL, 215))
+    baseline = y + (height - line) // 2
+    canvas.text((x + pad, baseline), number, font=layout.font, fill=_FAINT, anchor="lm")
+    canvas.text((x + pad + first, baseline), name, font=layout.font, fill=_TEXT, anchor="lm")
+    canvas.text((x + width - pad, baseline), certain, font=layout.font, fill=_FAINT, anchor="rm")
+    edge = float(x)
+    for basic, share in (face.mixture or face.basic).items():
+        last, edge = edge, edge + share * width
+        if round(edge) > round(last):
+            place = (round(last), y + height - line, round(edge) - 1, y + height - 1)
+            canvas.rectangle(place, fill=COLORS.get(basic, _OTHER))
 
 
 def _area(face: Face) -> float:

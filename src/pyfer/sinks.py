@@ -227,7 +227,8 @@ class _Text(Sink):
                 done, rest = done + n, rest[n:]
         except OSError:
             if done and self._stream.seekable():  # a full disk took half a line
-                self._stream.truncate(self._stream.tell() - done)
+                self._stream.seek(-done, io.SEEK_CUR)
+                self._stream.truncate()
             raise
 
     def _end(self, status: str, message: str) -> None:

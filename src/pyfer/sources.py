@@ -133,7 +133,7 @@ def _open(source: str | os.PathLike[str]) -> IO[bytes]:
             raise SourceError(f"{name}: the file is empty", "empty")
         return path.open("rb")
     except (FileNotFoundError, NotADirectoryError):
-        raise SourceError(_missing(path, name), "missing") from None
+        raise SourceError(missing(path, name), "missing") from None
     except SourceError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -141,7 +141,7 @@ def _open(source: str | os.PathLike[str]) -> IO[bytes]:
         raise SourceError(f"{name!r}: cannot be opened ({reason})", "unreadable") from error
 
 
-def _missing(path: Path, name: str) -> str:
+def missing(path: Path, name: str) -> str:
     """Return the sentence on a file that is not there, with the nearest name in its folder."""
     if not path.parent.is_dir():
         return f"{name}: there is no folder {str(path.parent)!r}"
@@ -160,7 +160,7 @@ def _from_stream(stream: IO[bytes], name: str, limit_pixels: int) -> Picture:
         stream.seek(0)
     except OSError as error:
         raise SourceError(f"{name}: cannot be read ({error.strerror})", "unreadable") from error
-    kind = _format(head)
+    kind = picture_format(head)
     if kind is None:
         raise _foreign(name, head)
     with _quiet_pillow():
@@ -174,7 +174,7 @@ def _from_stream(stream: IO[bytes], name: str, limit_pixels: int) -> Picture:
             return _decode(image, name, limit_pixels)
 
 
-def _format(head: bytes) -> str | None:
+def picture_format(head: bytes) -> str | None:
     """Return the name of the picture format that a file's first bytes announce, None if there is none."""
     for start, name in _STARTS:
         if head.startswith(start):
@@ -204,13 +204,14 @@ _STARTS = (
     (b"MM\0+", "TIFF"),
 )
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_FILM = "a film"
 _FOREIGN = (
     (b"%PDF", "a PDF document"),
     (b"%!PS", "a PostScript document"),
     (b"8BPS", "a Photoshop file"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "a gzip archive"),
-    (b"\x1aE\xdf\xa3", "a film"),
+    (b"\x1aE\xdf\xa3", _FILM),
     (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
     (b"\xff\x0a", "a JPEG XL picture"),
     (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
@@ -221,17 +222,19 @@ def _foreign(name: str, head: bytes) -> SourceError:
     """Return the error for a file that is no picture of a known format."""
     for start, what in _FOREIGN:
         if head.startswith(start):
-            return SourceError(f"{name}: is {what}; {_READS}", "unsupported")
+            hint = f"to go through it: pyfer watch {name}" if what == _FILM else _READS
+            return SourceError(f"{name}: is {what}; {hint}", "unsupported")
     if head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
-        return SourceError(f"{name}: is a film; {_READS}", "unsupported")
+        return SourceError(f"{name}: is {_FILM}; to go through it: pyfer watch {name}", "unsupported")
     if b"<svg" in head:
         return SourceError(f"{name}: is an SVG drawing; export it as PNG first", "unsupported")
-    if _is_text(head):
+    if is_text(head):
         return SourceError(f"{name}: is a text file, not a picture", "unreadable")
     return SourceError(f"{name}: is not a picture; {_READS}", "unreadable")
 
 
-def _is_text(head: bytes) -> bool:
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file are text in UTF-8; the last letter may be cut."""
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -65,6 +65,36 @@ def stages(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
         yield say
 
 
+@contextmanager
+def film_progress(total: int | None, quiet: bool = False) -> Iterator[Callable[[int, float], None]]:
+    """Show on standard error, where that is a terminal, how far a film has come; yields (frames, seconds).
+
+    A bar with frames a second and the time left; where nobody knows how many frames will come, a spinner.
+    """
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    known = "" if total is None else f" of {total}"
+    words = TextColumn("{task.completed:.0f}" + known + " frames, {task.fields[place]}, {task.fields[rate]}")
+    columns = (SpinnerColumn("line"), words) if total is None else (BarColumn(), words, TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal) as bar:
+        task = bar.add_task("film", total=total, place="", rate="")
+
+        def say(frames: int, seconds: float) -> None:
+            rate = f"{bar.tasks[0].speed or 0:.0f} a second"
+            bar.update(task, completed=frames, place=clock(seconds, 0), rate=rate)
+
+        yield say
+
+
+def clock(seconds: float, digits: int = 2) -> str:
+    """Return a time as ``min:s`` or ``h:min:s``."""
+    ticks = round(seconds * 10**digits)
+    minutes, rest = divmod(ticks, 60 * 10**digits)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{rest / 10**digits:0{digits + 3 if digits else 2}.{digits}f}"
+    return f"{hours}:{minutes:02d}:{text}" if hours else f"{minutes}:{text}"
+
+
 # --- faces ------------------------------------------------------------------------------------------------
 
 

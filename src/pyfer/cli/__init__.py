@@ -20,6 +20,7 @@ from pyfer.cli import (
     study,
     subsets,
     training,
+    watching,
 )
 from pyfer.errors import PyferError
 from pyfer.terminal import err, out
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 # in the order of the help
 app.command(epilog=recognition.PREDICT_EXAMPLES)(recognition.predict)
+app.command(epilog=watching.WATCH_EXAMPLES)(watching.watch)
 app.command(epilog=training.TRAIN_EXAMPLE)(training.train)
 app.command(epilog=evaluation.EVALUATE_EXAMPLE)(evaluation.evaluate)
 app.command(epilog=subsets.SUBSETS_EXAMPLE)(subsets.subsets)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pyfer.datasets import FaceData, Problem, Report
+    from pyfer.streams import Streams
 
 app = typer.Typer(
     no_args_is_help=True, help="Labelled data sets: list the readers, check, look at faces, make parts."
@@ -217,6 +218,85 @@ def _labels(faces: FaceData) -> list[str]:
     head, target = next(iter(faces.targets.items()))
     names = faces.labels[head]
     return [names[k] if row.any() else "" for k, row in zip(target.argmax(1), target, strict=True)]
+
+
+# --- streams ----------------------------------------------------------------------------------------------
+
+
+@app.command(
+    "streams", epilog="Example:  pyfer data streams 'cartoon:?n=400' -o sheet.png --count 8 --seed 1"
+)
+def data_streams(
+    data: DataArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Picture to write.")] = Path("streams.png"),
+    count: Annotated[int, typer.Option(min=1, max=100, help="How many streams, a row each.")] = 8,
+    every: Annotated[int, typer.Option(min=1, help="Show one frame in so many.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    settings: Annotated[Path | None, typer.Option(help="Training settings with [streams] and heads.")] = None,
+    head: Annotated[str | None, typer.Option(help="Labels that streams go by (default: the first).")] = None,
+    skip_bad: SkipBadOption = False,
+) -> None:
+    """Write a picture of the streams that a recurrent network learns from, made of stills.
+
+    A row is a stream. The line over a frame has the colours of its labels, with their shares. (Of research
+    pictures: keep it to yourself.)
+    """
+    from dataclasses import replace
+
+    from pyfer.errors import DataError
+    from pyfer.streams import StreamSettings, make_streams
+
+    check_picture("output", output)
+    chosen, wanted = StreamSettings(), head
+    if settings is not None:
+        from pyfer.training.settings import load_settings
+
+        loaded = load_settings(settings)
+        chosen, wanted = loaded.streams, head or next(iter(loaded.loss.heads))
+    faces = _opened(data, skip_bad)
+    by = wanted or next(iter(faces.targets))
+    if by not in faces.targets:
+        known = ", ".join(faces.targets)
+        raise DataError(f"head={by!r} must be one of the data's: {known}{did_you_mean(by, faces.targets)}")
+    made = make_streams(faces, by, replace(chosen, count=count), seed)
+    write_picture("output", output, _sheet_of(made, by, every))
+    out.print(f"{count} streams: {output}", soft_wrap=True)
+
+
+_FRAME, _LINE, _GAP = 64, 6, 8  # pixels: side of a frame, height of its line, space around rows and keys
+
+
+def _sheet_of(streams: Streams, head: str, every: int) -> NDArray[np.uint8]:
+    """Return a picture (h, w, 3): a row a stream, lines over the frames in the colours of their labels."""
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    from pyfer.maps import emotion_colors
+    from pyfer.maps.paper import FAINT, PANEL, TRACK, fitted, letters
+
+    names = streams.labels[head]
+    inks = list(emotion_colors(names, {}).values())
+    high, step = _LINE + _FRAME + _GAP, _FRAME + 2
+    most = -(-int(streams.mask.sum(axis=1).max()) // every)
+    width = max(most * step, 560) + 2 * _GAP
+    sheet = Image.new("RGB", (width, len(streams) * high + 40), PANEL)
+    canvas = ImageDraw.Draw(sheet)
+    for i, frames in enumerate(streams.frames):
+        top = _GAP + i * high
+        for k, t in enumerate(np.flatnonzero(streams.mask[i])[::every].tolist()):
+            x, target = _GAP + k * step, streams.targets[head][i, t]
+            canvas.rectangle((x, top, x + _FRAME - 1, top + _LINE - 2), TRACK)  # where there is no label
+            edges = [0, *np.rint(np.cumsum(target) * _FRAME).astype(int).tolist()]
+            for ink, left, right in zip(inks, edges[:-1], edges[1:], strict=True):
+                if right > left:
+                    canvas.rectangle((x + left, top, x + right - 1, top + _LINE - 2), ink)
+            sheet.paste(fitted(frames[t], _FRAME), (x, top + _LINE))
+    left, bottom, font = float(_GAP), sheet.height - 14, letters(12)
+    for name, ink in zip(names, inks, strict=True):
+        canvas.rectangle((left, bottom - 10, left + 10, bottom), ink)
+        canvas.text((left + 15, bottom - 12), shown(name), font=font, fill=FAINT)
+        left += 15 + font.getlength(shown(name)) + _GAP
+    return np.asarray(sheet)
 
 
 # --- split ------------------------------------------------------------------------------------------------

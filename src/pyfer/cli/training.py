@@ -46,7 +46,7 @@ def train(
     loaded = load_settings(settings)
     if skip_bad:
         loaded = replace(loaded, data=replace(loaded.data, skip_bad=True))
-    need(*(("torch", "train") if loaded.kind == "cnn" else ("sklearn", "classic")))
+    need(*(("sklearn", "classic") if loaded.kind == "svm" else ("torch", "train")))
     folder = run or Path("runs") / loaded.name
     target = export_to or folder / "model"
     check_folder("export", target, "a model", _MODEL_FILES)
@@ -54,7 +54,7 @@ def train(
     if loaded.kind == "svm":
         _train_svm(loaded, folder, target, data)
     else:
-        _train_cnn(loaded, folder, target, data)
+        _train_network(loaded, folder, target, data)
 
 
 def _opened(settings: Settings) -> TrainingData:
@@ -76,15 +76,19 @@ def _opened(settings: Settings) -> TrainingData:
     return data
 
 
-def _train_cnn(settings: Settings, folder: Path, target: Path, data: TrainingData) -> None:
-    from pyfer.training.export import export
+def _train_network(settings: Settings, folder: Path, target: Path, data: TrainingData) -> None:
     from pyfer.training.loop import train as run_training
 
-    with terminal.progress(f"training {settings.name}", 1) as on_done:
-        history = run_training(settings, folder, lambda done, total, _: on_done(done, total), data)
+    if settings.kind == "rnn":
+        from pyfer.training.recurrence import export
+    else:
+        from pyfer.training.export import export
+    what = f"training {settings.name}"
+    with terminal.stages() as say:
+        history = run_training(settings, folder, lambda done, n, _: say(what, done, n), data, say)
     terminal.show_history(history)
-    eight = settings.export.eight_bit
-    with terminal.err.status("exporting: ONNX, eight bits, calibration"):
+    eight = settings.export.eight_bit and settings.kind == "cnn"  # a recurrent network is small as it is
+    with terminal.err.status(f"exporting: ONNX, {'eight bits, ' if eight else ''}calibration"):
         exported = export(folder, target, settings=settings, data=data)
     out.print(
         f"model: {exported.folder} (torch and ONNX differ by {exported.difference:.1g}"

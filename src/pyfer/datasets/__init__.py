@@ -22,6 +22,7 @@ Readers never download. A new reader is one function ``(path, options) -> FaceDa
 from pyfer.datasets.cards import CARDS, Card
 from pyfer.datasets.checks import Part, Report, check
 from pyfer.datasets.ckplus import CKPLUS_LABELS
+from pyfer.datasets.clips import Clips, open_clips
 from pyfer.datasets.data import BAD, REMARKS, FaceData, Problem, concatenate, one_hot
 from pyfer.datasets.fer2013 import FER2013_LABELS, blend_pairs, ferplus_majority, ferplus_targets
 from pyfer.datasets.options import Options
@@ -48,6 +49,7 @@ __all__ = [
     "FER2013_LABELS",
     "REMARKS",
     "Card",
+    "Clips",
     "FaceData",
     "Format",
     "Listing",
@@ -65,6 +67,7 @@ __all__ = [
     "ferplus_targets",
     "folds",
     "one_hot",
+    "open_clips",
     "open_data",
     "parsed",
     "readers",

@@ -8,66 +8,39 @@ from __future__ import annotations
 import math
 import os
 import re
-import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from pyfer import sources
 from pyfer.errors import SourceError, need
+from pyfer.films.frames import TICK, Decoder, Pixels, Raw, head_of, reason
+from pyfer.films.pictures import Pictures
 
-Pixels = NDArray[np.uint8]
+__all__ = [
+    "Camera",
+    "Decoder",
+    "FilmFile",
+    "Pictures",
+    "Pixels",
+    "Raw",
+    "device_of",
+    "head_of",
+    "open_source",
+    "opened",
+    "turned",
+]
 
 USUAL_RATE = 25.0
 """Frames a second where a film does not say it: the rate of European television."""
-_TICK = 5e-4
-"""Seconds that a time stamp may be rounded by: Matroska counts milliseconds."""
 _PATIENCE = 200
 """Packets in a row that give no picture before a film counts as broken."""
 _THREADS = 8
 """Most decoding threads: each holds frames of its own, and more bring little."""
-_GIF_FRAME = 0.1
-"""Seconds of an animation's frame that names none, as browsers have it."""
-
-
-@dataclass(frozen=True)
-class Raw:
-    """A frame that may still have to be decoded: its number, its seconds, and what gives the pixels."""
-
-    index: int
-    time: float
-    pixels: Callable[[], Pixels]
-
-
-class Decoder:
-    """What every source of frames knows about itself."""
-
-    name = ""
-    width = 0
-    """Pixels of the upright picture."""
-    height = 0
-    rate: float | None = None
-    """Frames a second, on average."""
-    duration: float | None = None
-    """Seconds."""
-    live = False
-    has_sound = False
-    trouble: str | None = None
-    """What went wrong on the way: a sentence."""
-
-    def frames(self, start: float) -> Iterator[Raw]:
-        """Yield the frames from `start` seconds on, in order of time. Once."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Give the source back."""
 
 
 # --- film files -------------------------------------------------------------------------------------------
@@ -128,7 +101,7 @@ class FilmFile(Decoder):
         for frame in self._decoded if sought else self._with_first():
             when = self._time_of(frame)
             index = round(when * (self.rate or USUAL_RATE)) if index is None else index
-            if when >= start - _TICK:
+            if when >= start - TICK:
                 _check_size(self.name, frame.width, frame.height, self._limit)
                 yield Raw(index, when, lambda frame=frame: self._pixels(frame))  # type: ignore[misc]
             index += 1
@@ -152,14 +125,14 @@ class FilmFile(Decoder):
             try:
                 packet = next(packets, None)
             except self._errors as error:
-                self._note(f"cannot be read on ({_reason(error)})")
+                self._note(f"cannot be read on ({reason(error)})")
                 packet = None
             try:
                 # Without a packet: what is still in the decoder. At an orderly end that is nothing.
                 frames = self._stream.codec_context.decode(None) if packet is None else packet.decode()
             except self._errors as error:
                 if not isinstance(error, self._av.error.EOFError):
-                    self._note(f"is damaged ({_reason(error)})")
+                    self._note(f"is damaged ({reason(error)})")
                 frames = []
             barren = 0 if frames else barren + 1
             yield from frames
@@ -250,7 +223,7 @@ def opened(
     except Exception as error:  # hostile files make demuxers raise nearly anything
         if device is not None:
             raise SourceError(
-                f"{name}: there is no such camera, or another program has it ({_reason(error)}); "
+                f"{name}: there is no such camera, or another program has it ({reason(error)}); "
                 "look at what is plugged in, or name another: camera:1",
                 "missing" if isinstance(error, FileNotFoundError) else "unreadable",
             ) from error
@@ -265,11 +238,7 @@ def _not_a_film(name: str, error: Exception) -> SourceError:
     if begins_well:
         what = "the film is cut short or damaged; copy it again from where it came"
         return SourceError(f"{name}: {what}", "truncated")
-    return SourceError(f"{name}: is not a film that PyAV can read ({_reason(error)})", "unreadable")
-
-
-def _reason(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+    return SourceError(f"{name}: is not a film that PyAV can read ({reason(error)})", "unreadable")
 
 
 def device_of(av: Any, number: int) -> tuple[str, str, dict[str, str]]:
@@ -350,61 +319,6 @@ def turned(image: Pixels, swap: bool, mirror_x: bool, mirror_y: bool) -> Pixels:
     return upright
 
 
-# --- pictures ---------------------------------------------------------------------------------------------
-
-
-class Pictures(Decoder):
-    """A still, one frame long, or an animation (GIF, WebP, PNG, AVIF), through Pillow."""
-
-    def __init__(self, name: str, limit_pixels: int) -> None:
-        self.name = name
-        self._limit = limit_pixels
-        first = sources.read(name, limit_pixels=limit_pixels)
-        self.height, self.width = first.shape[:2]
-        self._first = first
-        self._image: Image.Image | None = None
-        if _format_of(name) in ("GIF", "WEBP", "PNG", "AVIF"):
-            self._image = Image.open(name)
-        self._count = getattr(self._image, "n_frames", 1)
-        self.duration = _GIF_FRAME
-        if self._count > 1:
-            self.duration = self._count * self._seconds()
-        self.rate = self._count / self.duration
-
-    def frames(self, start: float) -> Iterator[Raw]:
-        """See `Decoder.frames`."""
-        when = 0.0
-        for index in range(self._count):
-            try:
-                pixels = self._first if index == 0 else self._frame(index)
-            except SourceError as error:
-                self.trouble = f"{error}; what is whole ends after {when:.2f} s"
-                return
-            if when >= start - _TICK:
-                yield Raw(index, when, lambda pixels=pixels: pixels)  # type: ignore[misc]
-            when += self._seconds()
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._image is not None:
-            self._image.close()
-
-    def _seconds(self) -> float:
-        """Return how long the current frame is shown."""
-        told = self._image.info.get("duration", 0) if self._image is not None else 0
-        return float(told) / 1000 or _GIF_FRAME
-
-    def _frame(self, index: int) -> Pixels:
-        assert self._image is not None  # else there is one frame only
-        try:
-            self._image.seek(index)
-        except Exception as error:  # hostile files make Pillow raise nearly anything
-            raise SourceError(
-                f"{self.name}: the animation is damaged ({_reason(error)})", "truncated"
-            ) from error
-        return sources.read(self._image, limit_pixels=self._limit)
-
-
 # --- which ------------------------------------------------------------------------------------------------
 
 _CAMERA = re.compile(r"camera(?::(\d+))?|/dev/video(\d+)")
@@ -417,38 +331,9 @@ def open_source(source: str | os.PathLike[str] | int, limit_pixels: int) -> Deco
     if camera:
         return Camera(int(camera[1] or camera[2] or 0), limit_pixels)
     head = head_of(name)
-    kind = sources._format(head)
+    kind = sources.picture_format(head)
     if kind is not None:
         return Pictures(name, limit_pixels)
-    if sources._is_text(head):
+    if sources.is_text(head):
         raise SourceError(f"{name}: is a text file, not a film", "unreadable")
     return FilmFile(name, limit_pixels)
-
-
-def _format_of(name: str) -> str | None:
-    return sources._format(head_of(name))
-
-
-def head_of(name: str) -> bytes:
-    """Return the first bytes of a file, or say in one sentence why there is no film in it."""
-    if not name:
-        raise SourceError("the path is empty: name a film or a camera", "missing")
-    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", name):
-        raise SourceError(f"{name}: pyFER uses no network; download the film first", "unsupported")
-    path = Path(name)
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise SourceError(f"{name}: is a folder; name a film", "directory")
-        if not stat.S_ISREG(status.st_mode):
-            raise SourceError(f"{name}: is a device or pipe, not a film", "unsupported")
-        if status.st_size == 0:
-            raise SourceError(f"{name}: the file is empty", "empty")
-        with path.open("rb") as stream:
-            return stream.read(512)
-    except (FileNotFoundError, NotADirectoryError):
-        raise SourceError(sources._missing(path, name), "missing") from None
-    except SourceError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise SourceError(f"{name!r}: cannot be opened ({_reason(error)})", "unreadable") from error

@@ -225,6 +225,7 @@ class Timeline:
         longest = sorted(self._people.values(), key=lambda person: -person.seen)[:PERSONS]
         people = sorted(longest, key=lambda person: (person.first, person.track))
         step = (self._stop - self._start) / max(self._frames - 1, 1) if self._frames else 1.0
+        step = step or self._bin  # a still
         start, stop = (self._start, self._stop) if self._frames else (0.0, 0.0)
         at = _Scale(start, stop + max(step, self._bin), PAD + _GUTTER, width - PAD - 10)
         marks = [list(segments), list(successions)]

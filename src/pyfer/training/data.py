@@ -78,7 +78,7 @@ def opened(settings: Settings, on_done: Callable[[int, int], None] | None = None
         raise BadDataError("\n".join(map(str, bad)), problems)
     train = _restricted(concatenate(parts[: len(chosen.train)]), chosen.classes)
     held = _restricted(parts[-1], chosen.classes) if chosen.validation else None
-    heads = tuple(settings.loss.heads) if settings.kind == "cnn" else settings.svm.heads
+    heads = settings.svm.heads if settings.kind == "svm" else tuple(settings.loss.heads)
     heads = heads or tuple(train.targets)
     _check_heads(heads, "svm.heads" if settings.kind == "svm" else "loss.heads", train, held)
     return TrainingData(train, held, heads, _warnings(heads, train, held))

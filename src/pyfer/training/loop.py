@@ -32,6 +32,8 @@ Batch = tuple[tuple[Tensor, ...], dict[str, Tensor]]
 """What a network takes, and head -> targets (..., c): rows sum to 1, or 0 where there is nothing to learn."""
 OnStep = Callable[[int, int, Metrics], None]
 """Called after each step with (steps done, steps in all, latest metrics)."""
+OnStage = Callable[[str, int, int], None]
+"""Called while data are prepared with (what is done, how much of it, of how much)."""
 
 
 class Task(Protocol):
@@ -98,7 +100,12 @@ class _Run:
 
 
 def train(
-    settings: Settings, folder: Path, on_step: OnStep | None = None, data: TrainingData | None = None
+    settings: Settings,
+    folder: Path,
+    on_step: OnStep | None = None,
+    data: TrainingData | None = None,
+    on_stage: OnStage | None = None,
+    task: Task | None = None,
 ) -> list[Metrics]:
     """Train as `settings` say, in `folder`; go on where an earlier call with equal settings was killed.
 
@@ -112,6 +119,10 @@ def train(
         Called after each step.
     data
         What `opened` gave for these settings; None opens it here.
+    on_stage
+        Called while streams are made and encoded (``kind = "rnn"``), before the first step.
+    task
+        What is learned; None is what the settings say, from the data that they name.
 
     Returns
     -------
@@ -125,8 +136,9 @@ def train(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
-    task = _task(settings, data or opened(settings), folder, device)
-    run, history = _start(settings, task, folder, device)
+    state = _checkpoint(settings, folder, device)  # before anything in the folder is replaced
+    task = task or _task(settings, data or opened(settings), folder, device, on_stage)
+    run, history = _start(settings, task, folder, state)
     schedule = settings.schedule
     while run.epoch < schedule.epochs and not 0 < schedule.patience <= run.stale:
         started = time.perf_counter()
@@ -142,12 +154,14 @@ def train(
     return history
 
 
-def _task(settings: Settings, data: TrainingData, folder: Path, device: torch.device) -> Task:
+def _task(
+    settings: Settings, data: TrainingData, folder: Path, device: torch.device, on_stage: OnStage | None
+) -> Task:
     from pyfer.training.sequences import Sequences  # both know this module
     from pyfer.training.stills import Stills
 
     if settings.kind == "rnn":
-        return Sequences(settings, data, folder, device)
+        return Sequences(settings, data, folder, device, on_stage)
     return Stills(settings, data, device)
 
 
@@ -192,20 +206,29 @@ def load_network(folder: Path) -> tuple[nn.Module, Settings, dict[str, tuple[str
     return network.eval(), settings, labels
 
 
-def _start(settings: Settings, task: Task, folder: Path, device: torch.device) -> tuple[_Run, list[Metrics]]:
+def _checkpoint(settings: Settings, folder: Path, device: torch.device) -> dict[str, Any] | None:
+    """Return what an earlier call with these settings has left, if there was one."""
+    checkpoint = folder / "checkpoint.pt"
+    if not checkpoint.is_file():
+        return None
+    state = _load_torch(checkpoint, device)
+    stored = settings_from_dict(json.loads(state["settings"]))
+    same = replace(stored.data, skip_bad=settings.data.skip_bad)
+    if replace(stored, name=settings.name, export=settings.export, data=same) != settings:
+        raise TrainingError(
+            f"{folder} holds a run with other settings; give another folder, or remove this one"
+        )
+    return state
+
+
+def _start(
+    settings: Settings, task: Task, folder: Path, state: dict[str, Any] | None
+) -> tuple[_Run, list[Metrics]]:
     network = task.network()
     average = copy.deepcopy(network).requires_grad_(False)
     run = _Run(network, average, task.optimizer(network))
     history: list[Metrics] = []
-    checkpoint = folder / "checkpoint.pt"
-    if checkpoint.is_file():
-        state = _load_torch(checkpoint, device)
-        stored = settings_from_dict(json.loads(state["settings"]))
-        same = replace(stored.data, skip_bad=settings.data.skip_bad)
-        if replace(stored, name=settings.name, export=settings.export, data=same) != settings:
-            raise TrainingError(
-                f"{folder} holds a run with other settings; give another folder, or remove this one"
-            )
+    if state is not None:
         run.load(state)
         lines = (folder / "metrics.jsonl").read_text().splitlines()
         history = [json.loads(line) for line in lines[: run.epoch]]

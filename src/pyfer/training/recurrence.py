@@ -8,6 +8,7 @@ validation faces; temperatures are fitted on those streams too.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,13 @@ from pyfer.crops import Preprocessing
 from pyfer.errors import TrainingError
 from pyfer.evaluation import fit_temperature
 from pyfer.files import replace_file, replace_folder, sha256
-from pyfer.models import Model
+from pyfer.models import Model, installed
 from pyfer.streams import Streams, make_streams
 from pyfer.training.card import about
 from pyfer.training.data import TrainingData, opened
 from pyfer.training.export import AGREEMENT, Exported, write_onnx
 from pyfer.training.loop import load_network
-from pyfer.training.recurrent import Filter, Recurrent
+from pyfer.training.recurrent import Filter, Recurrent, encoder_of
 from pyfer.training.sequences import VALIDATION_SEED, VALIDATION_STREAMS, Frames, encoded
 from pyfer.training.settings import Settings
 
@@ -87,10 +88,10 @@ def export(
     streams = validation_streams(settings, data)
     with replace_folder(folder) as work:
         target, names = work / "model.onnx", [*labels, SMOOTHED]
-        prior = {head: streams.targets[head].sum((0, 1)) for head in settings.loss.heads}
-        found = _temperatures(network, settings, streams)
+        temperatures = _temperatures(network, settings, streams)
+        heads = _heads(labels, temperatures, streams)
         _write(network, names, target, settings)
-        _describe(target, settings, network, labels, found, prior, data)
+        _describe(target, settings, network, heads, data)
         model = Model(work, threads=1)
         difference = _difference(network, model, streams)
         replace_file(work / "README.md", (card or _plain_card(settings)).encode())
@@ -108,7 +109,7 @@ def validation_streams(settings: Settings, data: TrainingData) -> Streams:
 
 def _temperatures(network: Recurrent, settings: Settings, streams: Streams) -> dict[str, float]:
     """Return head -> temperature; a `Filter` gets them built in, as at the first frame none counts."""
-    frames = encoded(streams, Model(settings.rnn.encoder) if isinstance(network, Filter) else None)
+    frames = encoded(streams, encoder_of(settings) if isinstance(network, Filter) else None)
     said = _logits(network, frames)
     found = {}
     for head in settings.loss.heads:
@@ -152,26 +153,28 @@ def _write(network: Recurrent, names: list[str], path: Path, settings: Settings)
         write_onnx(_Step(network, names), samples, [*names, f"next_{MEMORY}"], path)
 
 
-def _describe(
-    path: Path,
-    settings: Settings,
-    network: Recurrent,
-    labels: dict[str, tuple[str, ...]],
-    temperatures: dict[str, float],
-    prior: dict[str, NDArray[np.float32]],
-    data: TrainingData,
-) -> None:
-    """Write ``model.json`` beside the ONNX file."""
+def _heads(
+    labels: dict[str, tuple[str, ...]], temperatures: dict[str, float], streams: Streams
+) -> list[dict[str, Any]]:
+    """Return the ``heads`` of ``model.json``; those that were learned have a temperature and a prior."""
     heads: list[dict[str, Any]] = []
     for head, names in labels.items():
         entry: dict[str, Any] = {"name": head, "output": head, "labels": list(names)}
-        if head in prior:
-            shares = np.maximum(prior[head] / prior[head].sum(), 1e-4)
+        if head in temperatures:
+            frames = streams.targets[head].sum((0, 1))
+            shares = np.maximum(frames / frames.sum(), 1e-4)
             entry |= {
                 "temperature": temperatures[head],
                 "prior": [round(float(q), 5) for q in shares / shares.sum()],
             }
         heads.append(entry)
+    return heads
+
+
+def _describe(
+    path: Path, settings: Settings, network: Recurrent, heads: list[dict[str, Any]], data: TrainingData
+) -> None:
+    """Write ``model.json`` beside the ONNX file."""
     tree: dict[str, Any] = {
         "format": 1,
         "name": settings.name,
@@ -183,8 +186,11 @@ def _describe(
     if not network.two_way:
         tree["state"] = [{"name": MEMORY, "shape": list(network.memory)}]
     if isinstance(network, Filter):
-        encoder = Model(settings.rnn.encoder)
-        tree["encoder"] = {"model": settings.rnn.encoder, "sha256": encoder.spec.sha256}
+        encoder = encoder_of(settings)
+        name = settings.rnn.encoder
+        if name not in dict(installed()):  # a folder: the model's own place counts, not where it was trained
+            name = Path(os.path.relpath(encoder.folder.resolve(), path.parent.resolve())).as_posix()
+        tree["encoder"] = {"model": name, "sha256": encoder.spec.sha256}
     else:
         side = settings.schedule.sizes[-1][1]
         tree["input"] = Preprocessing(size=side, color="gray", standard=True).to_dict()
@@ -199,13 +205,7 @@ def _difference(network: Recurrent, model: Model, streams: Streams) -> float:
     lengths = streams.mask[rows].sum(axis=1)
     crops = [streams.frames[i, :n] for i, n in zip(rows, lengths, strict=True)]
     films = model.films(crops, [streams.times[i, :n] for i, n in zip(rows, lengths, strict=True)])
-    part = Streams(
-        *(column[rows] for column in (streams.frames, streams.times, streams.mask)),
-        {head: target[rows] for head, target in streams.targets.items()},
-        streams.labels,
-        streams.stills[rows],
-    )
-    said = _logits(network, encoded(part, model.encoder, np.float32))
+    said = _logits(network, encoded(streams[rows], model.encoder, np.float32))
     difference = 0.0
     for head in model.spec.heads:
         for i, (n, film) in enumerate(zip(lengths, films, strict=True)):

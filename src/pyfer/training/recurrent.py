@@ -35,7 +35,7 @@ Outputs = dict[str, Tensor]
 
 
 class Recurrent(nn.Module):
-    """What both have in common: one step, and a film as its steps."""
+    """What both have in common: one step, and all steps of a film at once."""
 
     inputs: tuple[str, ...]
     """Names of what a step takes, besides the memory."""
@@ -48,13 +48,8 @@ class Recurrent(nn.Module):
         raise NotImplementedError
 
     def forward(self, *values: Tensor) -> Outputs:
-        """Return {head: logits (b, t, c), ..., "embedding": (b, t, e)} of whole films."""
-        memory = values[0].new_zeros((len(values[0]), *self.memory))
-        steps = []
-        for k in range(values[0].shape[1]):
-            outputs, memory = self.step(tuple(value[:, k] for value in values), memory)
-            steps.append(outputs)
-        return {name: torch.stack([outputs[name] for outputs in steps], 1) for name in steps[0]}
+        """Return {head: logits (b, t, c), ..., "embedding": (b, t, e)} of films: what steps give."""
+        raise NotImplementedError
 
 
 class Filter(Recurrent):
@@ -70,7 +65,7 @@ class Filter(Recurrent):
         The encoder's heads, name -> number of labels: `probabilities` are theirs side by side.
     """
 
-    inputs = ("embedding", "probabilities", "interval")
+    inputs: tuple[str, ...] = ("embedding", "probabilities", "interval")
 
     def __init__(self, settings: RecurrentSettings, embedding: int, heads: Mapping[str, int]) -> None:
         super().__init__()
@@ -79,15 +74,19 @@ class Filter(Recurrent):
         if self.two_way:
             self.inputs = (*Filter.inputs, "mask")
         ways, labels = 2 if self.two_way else 1, sum(heads.values())
-        self.passes = nn.ModuleList(Pass(settings, embedding, labels) for _ in range(ways))
+        passes = [Pass(settings, embedding, labels) for _ in range(ways)]
+        self.passes = nn.ModuleList(passes)
+        self.own = passes[0].memory
+        """Numbers that a pass remembers; the answer follows them."""
         self.dropout = nn.Dropout(settings.dropout)
         self.blind = nn.Dropout(0.5)  # what it says must not hang on single numbers of the embedding
         self.direct = settings.direct
-        seen = (ways + 1) * embedding if self.direct else 0
+        self.norm = nn.LayerNorm(embedding) if self.direct else nn.Identity()
+        seen = 2 * embedding if self.direct else 0
         self.change = nn.Linear(ways * settings.width + seen, labels)
         nn.init.zeros_(self.change.weight)  # what the encoder says is the start
         nn.init.zeros_(self.change.bias)
-        self.memory = (self.passes[0].memory + labels,)
+        self.memory = (self.own + labels,)
         self.temperature = dict.fromkeys(heads, 1.0)
         """Divides the logits of a head from the second frame on: at the first, the encoder's own counts."""
 
@@ -101,7 +100,7 @@ class Filter(Recurrent):
             ways, mask (b, t): 1 for a frame, 0 for what fills up at the end.
         """
         frames, interval = _frames(*values[:2]), values[2]
-        memory = frames.new_zeros((len(frames), self.passes[0].memory))
+        memory = frames.new_zeros((len(frames), self.own))
         hidden, smooth, novel, _ = self.passes[0](frames, interval, memory)
         begun = torch.ones_like(interval)
         begun[:, 0] = 0
@@ -119,7 +118,7 @@ class Filter(Recurrent):
     def step(self, values: tuple[Tensor, ...], memory: Tensor) -> tuple[Outputs, Tensor]:
         """Return the outputs for one frame of each face, and the memories (b, m)."""
         frames, interval = _frames(values[0], values[1])[:, None], values[2][:, None]
-        own, answer = torch.split(memory, [self.passes[0].memory, sum(self.heads.values())], 1)
+        own, answer = torch.split(memory, [self.own, sum(self.heads.values())], 1)
         begun = own[:, -1:, None]
         hidden, smooth, novel, own = self.passes[0](frames, interval, own)
         logits = self._changed(frames, hidden, smooth, novel, begun)[:, 0]
@@ -133,8 +132,11 @@ class Filter(Recurrent):
         """Return (b, t, c): the smoothed log-probabilities, and what the course of the film adds to them."""
         seen = self.dropout(hidden)
         if self.direct:
-            seen = torch.cat([seen, self.blind(torch.cat([frames[..., : self.size], novel], -1))], -1)
-        return smooth[..., self.size :] + begun * self.change(seen)
+            now = frames[..., : self.size]
+            told = torch.cat([self.norm(now), self.norm(now) - self.norm(now - novel[..., : self.size])], -1)
+            seen = torch.cat([seen, self.blind(told)], -1)
+        added: Tensor = self.change(seen)
+        return smooth[..., self.size :] + begun * added
 
     def _steadied(self, logits: Tensor, begun: Tensor) -> Tensor:
         """Return logits (b, t, c), the answer before added: what has been said is easier to say again."""
@@ -208,7 +210,8 @@ class Pass(nn.Module):
             novelty += [4 * turned[..., None], (logs - past[..., self.size :]).abs().mean(-1, keepdim=True)]
         view = self.view(self.blind(self.norm(embedding)))
         x = torch.cat([view, logs / 2, before[..., self.size :] / 2, *novelty], -1)
-        return self.dropout(F.relu(self.inner(x)))
+        inner: Tensor = self.dropout(F.relu(self.inner(x)))
+        return inner
 
     def _run(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         if isinstance(self.layer, nn.LSTM):
@@ -285,6 +288,7 @@ class ConvLstm(Recurrent):
         self.heads = nn.ModuleDict({name: nn.Linear(2 * width, count) for name, count in heads.items()})
         self.width = width
         self.memory = (2 * width, side // 4, side // 4)
+        assert self.gates.bias is not None
         with torch.no_grad():
             self.gates.bias[width : 2 * width] = 1.0  # remember at first (Jozefowicz et al. 2015)
 
@@ -292,14 +296,15 @@ class ConvLstm(Recurrent):
         """Return {head: logits (b, t, c), ..., "embedding": (b, t, e)} of frames (b, t, 1, s, s)."""
         (frames,) = values
         b, t = frames.shape[:2]
-        seen = self.stem(frames.flatten(0, 1)).unflatten(0, (b, t))  # all frames at once
+        seen = self.stem(frames.flatten(0, 1))  # all frames at once
+        seen = seen.reshape(b, t, *seen.shape[1:])
         memory = frames.new_zeros((b, *self.memory))
         shown = []
         for k in range(t):
             memory = self._remembered(seen[:, k], memory)
             shown.append(memory[:, : self.width])
         outputs = self._spoken(torch.stack(shown, 1).flatten(0, 1))
-        return {name: value.unflatten(0, (b, t)) for name, value in outputs.items()}
+        return {name: value.reshape(b, t, -1) for name, value in outputs.items()}
 
     def step(self, values: tuple[Tensor, ...], memory: Tensor) -> tuple[Outputs, Tensor]:
         """Return the outputs for one frame (b, 1, s, s) of each face, and the memories (b, 2 w, s/4, s/4)."""

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from pyfer.datasets import FaceData
-from pyfer.errors import TrainingError
+from pyfer.errors import TrainingError, did_you_mean
 from pyfer.evaluation import timing_scores
 from pyfer.models import Model
-from pyfer.streams import Streams, make_streams
+from pyfer.streams import OnDone, Streams, make_streams
 from pyfer.training.augment import standard
 from pyfer.training.data import TrainingData
-from pyfer.training.loop import Batch, Metrics, heads_loss
+from pyfer.training.loop import Batch, Metrics, OnStage, heads_loss
 from pyfer.training.recurrent import built, encoder_of
 from pyfer.training.settings import Settings
 
@@ -36,28 +37,26 @@ _AT_ONCE = 32  # streams that are encoded together
 class Sequences:
     """The task (see `pyfer.training.loop.Task`) of telling emotions from a face's frames, one by one."""
 
-    def __init__(self, settings: Settings, data: TrainingData, folder: Path, device: torch.device) -> None:
-        self.settings, self.device = settings, device
+    def __init__(
+        self,
+        settings: Settings,
+        data: TrainingData,
+        folder: Path,
+        device: torch.device,
+        on_stage: OnStage | None = None,
+    ) -> None:
+        self.settings, self.device, self.on_stage = settings, device, on_stage
+        count, schedule = settings.streams.count, settings.schedule
+        if count < schedule.batch:
+            raise TrainingError(f"schedule.batch={schedule.batch} is larger than streams.count={count}")
         self.encoder = None if settings.rnn.cell == "convlstm" else encoder_of(settings)
-        heads = tuple(settings.loss.heads)
-        if self.encoder is not None:
-            self.labels = {head.name: head.labels for head in self.encoder.spec.heads}
-        else:
-            self.labels = {head: data.train.labels[head] for head in heads}
-        for head in heads:
-            if self.labels.get(head) != data.train.labels[head]:
-                raise TrainingError(
-                    f"loss.heads={head!r} has the labels {data.train.labels[head]} in the data, but "
-                    f"{self.labels.get(head)} in the encoder {settings.rnn.encoder!r}"
-                )
-        self.train = self._made(data.train, folder / "training.npz", 0, settings.streams.count)
-        held = min(settings.streams.count, VALIDATION_STREAMS)
+        self.labels = _labels(settings, data, self.encoder)
+        if self.encoder is None:
+            _check_size(schedule.sizes[-1][1], data)
+        self.train = self._made(data.train, folder / "training.npz", 0, count)
+        held = min(count, VALIDATION_STREAMS)
         self.held = self._made(data.held, folder / "validation.npz", VALIDATION_SEED, held)
-        if len(self.train) < settings.schedule.batch:
-            raise TrainingError(
-                f"schedule.batch={settings.schedule.batch} is larger than streams.count={len(self.train)}"
-            )
-        self.steps = len(self.train) // settings.schedule.batch
+        self.steps = len(self.train) // schedule.batch
 
     def network(self) -> nn.Module:
         """Return the network before it has learned anything."""
@@ -125,14 +124,55 @@ class Sequences:
         """Return the streams of one part, made and seen through the encoder once a run."""
         settings = self.settings
         digest = "" if self.encoder is None else self.encoder.spec.sha256
-        key = json.dumps([asdict(settings.streams), asdict(settings.data), seed, count, digest])
+        head, seed = next(iter(settings.loss.heads)), settings.seed + seed
+        key = json.dumps([asdict(settings.streams), asdict(settings.data), head, seed, count, digest])
         if path.is_file() and (stored := _loaded(path, key)) is not None:
             return stored
         wanted = replace(settings.streams, count=count)
-        streams = make_streams(data, next(iter(settings.loss.heads)), wanted, settings.seed + seed)
-        frames = encoded(streams, self.encoder)
+        streams = make_streams(data, head, wanted, seed, self._stage(f"making {path.stem} streams"))
+        frames = encoded(streams, self.encoder, on_done=self._stage(f"encoding {path.stem} streams"))
         _store(frames, path, key)
         return frames
+
+    def _stage(self, what: str) -> OnDone:
+        return lambda done, total: self.on_stage(what, done, total) if self.on_stage else None
+
+
+def _labels(settings: Settings, data: TrainingData, encoder: Model | None) -> dict[str, tuple[str, ...]]:
+    """Return the labels of the network's heads: those of the encoder, where there is one."""
+    heads, found = tuple(settings.loss.heads), data.train.labels
+    for head in heads:
+        if head not in found or head not in data.held.labels:
+            raise TrainingError(
+                f"loss.heads={head!r} must be a head of the training and the validation data; they have "
+                f"{', '.join(found)} and {', '.join(data.held.labels)}{did_you_mean(head, found)}"
+            )
+    if encoder is None:
+        return {head: found[head] for head in heads}
+    labels = {head.name: head.labels for head in encoder.spec.heads}
+    for head in heads:
+        if head not in labels:
+            raise TrainingError(
+                f"loss.heads={head!r} must be a head of the encoder {encoder.name!r}, which has "
+                f"{', '.join(labels)}{did_you_mean(head, labels)}"
+            )
+        if labels[head] != found[head]:
+            raise TrainingError(
+                f"loss.heads={head!r} has the labels {found[head]} in the data, but {labels[head]} in the "
+                f"encoder {encoder.name!r}"
+            )
+    return labels
+
+
+def _check_size(side: int, data: TrainingData) -> None:
+    """Raise unless crops are as large as the network that sees them takes them."""
+    for part in (data.train, data.held):
+        h, w = part.images.shape[1:3]
+        if (h, w) != (side, side):
+            raise TrainingError(
+                f"schedule.sizes ends with crops of {side} x {side} pixels, but the data have crops of "
+                f"{w} x {h}; a ConvLSTM takes them as they are, so both must be the same"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +188,15 @@ class Frames:
     def __len__(self) -> int:
         return len(self.mask)
 
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Frames:
+        """Return the streams that a mask or an index array selects."""
+        return Frames(
+            tuple(value[rows] for value in self.values),
+            self.times[rows],
+            self.mask[rows],
+            {head: target[rows] for head, target in self.targets.items()},
+        )
+
     def batch(self, rows: NDArray[np.int64], device: torch.device, two_way: bool) -> tuple[Tensor, ...]:
         """Return what the network takes of some streams, cut to the longest of them."""
         longest = int(self.mask[rows].sum(axis=1).max())
@@ -157,7 +206,8 @@ class Frames:
 
         if len(self.values) == 1:
             crops = cut(self.values[0])
-            return (standard(crops.flatten(0, 1)[:, None].float() / 255).unflatten(0, crops.shape[:2]),)
+            seen = standard(crops.flatten(0, 1)[:, None].float() / 255)
+            return (seen.reshape(*crops.shape[:2], *seen.shape[1:]),)
         interval = np.diff(self.times, axis=1, prepend=self.times[:, :1])
         known = (cut(self.values[0]).float(), cut(self.values[1]), cut(interval)[..., None])
         return (*known, cut(self.mask).float()) if two_way else known
@@ -170,8 +220,16 @@ class Frames:
         return {head: torch.from_numpy(self.targets[head][rows, :longest]).to(device) for head in heads}
 
 
-def encoded(streams: Streams, encoder: Model | None, dtype: type[np.floating] = np.float16) -> Frames:
-    """Return streams seen through an encoder (embeddings as `dtype`), or as they are."""
+def encoded(
+    streams: Streams,
+    encoder: Model | None,
+    dtype: type[np.floating] = np.float16,
+    on_done: OnDone | None = None,
+) -> Frames:
+    """Return streams seen through an encoder (embeddings as `dtype`), or as they are.
+
+    `on_done` is called with (streams done, in all).
+    """
     values: tuple[NDArray[np.generic], ...] = (streams.frames,)
     if encoder is not None:
         assert encoder.spec.embedding is not None
@@ -185,12 +243,14 @@ def encoded(streams: Streams, encoder: Model | None, dtype: type[np.floating] = 
             assert output.embedding is not None
             embedding[part][there] = output.embedding
             probabilities[part][there] = np.concatenate(list(output.probabilities.values()), axis=1)
+            if on_done is not None:
+                on_done(min(k + _AT_ONCE, n), n)
         values = (embedding, probabilities)
     return Frames(values, streams.times, streams.mask, dict(streams.targets))
 
 
 def _store(frames: Frames, path: Path, key: str) -> None:
-    columns = {f"value_{k}": value for k, value in enumerate(frames.values)}
+    columns: dict[str, Any] = {f"value_{k}": value for k, value in enumerate(frames.values)}
     columns |= {f"target_{head}": target for head, target in frames.targets.items()}
     temporary = path.with_suffix(".tmp.npz")
     np.savez(temporary, key=key, times=frames.times, mask=frames.mask, **columns)
@@ -200,12 +260,14 @@ def _store(frames: Frames, path: Path, key: str) -> None:
 def _loaded(path: Path, key: str) -> Frames | None:
     """Return what `_store` has written for the same key."""
     try:
-        with np.load(path) as stored:
+        with path.open("rb") as stream, np.load(stream) as stored:  # else numpy leaves a bad file open
             if str(stored["key"]) != key:
                 return None
             names = sorted(name for name in stored.files if name.startswith("value_"))
             targets = {
-                name.removeprefix("target_"): stored[name] for name in stored.files if "target_" in name
+                name.removeprefix("target_"): stored[name]
+                for name in stored.files
+                if name.startswith("target_")
             }
             return Frames(tuple(stored[name] for name in names), stored["times"], stored["mask"], targets)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

@@ -1,0 +1,173 @@
+"""Streams with a known truth: whether a recurrent network follows it better than smoothing does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pyfer.datasets import Clips, FaceData, open_clips
+from pyfer.evaluation import Interval, TimingScores, exponential, moving_average, timing_scores
+from pyfer.maps.plots import bar_chart
+from pyfer.models import Model
+from pyfer.streams import Streams, StreamSettings, make_streams, streams_of_clips
+from pyfer.studies.common import Outcome, Row, Setup, Study
+from pyfer.studies.faces import with_option
+
+FILM, ENCODER = "film", "base"
+WINDOWS = (3, 5, 7, 9, 13)
+"""Candidates of the moving average, in frames."""
+RATES = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
+"""Candidates of exponential smoothing: the share of a new frame."""
+HEAD = "ferplus"
+CHOOSING, MEASURING = 71, 72
+"""Seeds of the streams that the rivals' settings are chosen on, and of those that all are measured on."""
+Smooth = Callable[[NDArray[np.float32]], NDArray[np.floating]]
+
+
+def run(setup: Setup) -> Outcome:
+    """Choose the rivals' settings on streams of PublicTest; measure on streams of PrivateTest and of CK+."""
+    count = setup.sized(1000, 60)
+    chosen = _rivals(setup, count)
+    parts: dict[str, Streams] = {
+        "streams of stills": _stills(setup, "PrivateTest", count, MEASURING),
+        "streams of CK+ clips": _clips(setup, open_clips(setup.lab)),
+    }
+    scores = {place: _scores(setup, place, streams, chosen) for place, streams in parts.items()}
+    rows = [_row(place, name, one) for place, found in scores.items() for name, one in found.items()]
+    first = scores["streams of stills"]
+    chart = bar_chart(
+        list(first),
+        {place: [_ends(found[name].interval("f1")) for name in found] for place, found in scores.items()},
+        title="Streams with a known truth: segments found (F1, overlap 0.5)",
+        unit="per cent",
+    )
+    return Outcome(tuple(rows), tuple(_sentences(scores)), chart, _settings(parts, chosen))
+
+
+def _stills(setup: Setup, split: str, count: int, seed: int) -> Streams:
+    from pyfer.datasets import open_data
+
+    data: FaceData = open_data(with_option(setup.wild, f"split={split}"))
+
+    def on_done(done: int, total: int) -> None:
+        setup.say(f"streams of {split}", done, total)
+
+    return make_streams(data, HEAD, StreamSettings(count=count), seed + setup.seed, on_done)
+
+
+def _clips(setup: Setup, clips: Clips) -> Streams:
+    """Return a stream of each clip that begins neutral: neutral, the expression, neutral again."""
+    labels = Model(ENCODER).spec.head(HEAD).labels
+    return streams_of_clips(clips, labels, StreamSettings(), MEASURING + setup.seed, HEAD)
+
+
+def _said(setup: Setup, model: Model, streams: Streams) -> list[NDArray[np.float32]]:
+    """Return what a model says of each stream, (t, c)."""
+    lengths = streams.mask.sum(axis=1)
+    found: list[NDArray[np.float32]] = []
+    for k in range(0, len(streams), 32):
+        rows = range(k, min(k + 32, len(streams)))
+        crops = [streams.frames[i, : lengths[i]] for i in rows]
+        outputs = model.films(crops, [streams.times[i, : lengths[i]] for i in rows])
+        found += [output.probabilities[HEAD] for output in outputs]
+        setup.say(f"{model.name} on {len(streams)} streams", min(k + 32, len(streams)), len(streams))
+    return found
+
+
+def _rivals(setup: Setup, count: int) -> dict[str, Smooth]:
+    """Return the ways to smooth, each with the setting of the best F1 on streams of PublicTest."""
+    streams = _stills(setup, "PublicTest", count, CHOOSING)
+    said = _said(setup, Model(ENCODER, threads=1), streams)
+    averages: dict[str, Smooth] = {
+        f"moving average, {k} frames": lambda p, k=k: moving_average(p, k) for k in WINDOWS
+    }
+    smoothings: dict[str, Smooth] = {
+        f"exponential smoothing, {rate:g}": lambda p, rate=rate: exponential(p, rate) for rate in RATES
+    }
+    best = [
+        max(kind, key=lambda name, kind=kind: _timed(streams, [kind[name](p) for p in said]).f1)
+        for kind in (averages, smoothings)
+    ]
+    return {best[0]: averages[best[0]], best[1]: smoothings[best[1]]}
+
+
+def _scores(setup: Setup, place: str, streams: Streams, rivals: dict[str, Smooth]) -> dict[str, TimingScores]:
+    """Return name -> scores of the recurrent model and its rivals."""
+    frames = _said(setup, Model(ENCODER, threads=1), streams)
+    answers: dict[str, list[Any]] = {"film model (GRU)": _said(setup, Model(FILM, threads=1), streams)}
+    answers["each frame alone"] = frames
+    answers |= {name: [smooth(p) for p in frames] for name, smooth in rivals.items()}
+    return {name: _timed(streams, p, 1000) for name, p in answers.items()}
+
+
+def _timed(streams: Streams, p: list[Any], draws: int = 0) -> TimingScores:
+    lengths = streams.mask.sum(axis=1)
+    truth = streams.truth(HEAD)
+    return timing_scores(
+        [streams.times[i, :n] for i, n in enumerate(lengths)],
+        [truth[i, :n] for i, n in enumerate(lengths)],
+        [each.argmax(axis=1) for each in p],
+        background=streams.labels[HEAD].index("neutral"),
+        bootstrap=draws,
+    )
+
+
+def _ends(interval: Interval) -> tuple[float, float, float]:
+    return 100 * interval.value, 100 * interval.low, 100 * interval.high
+
+
+def _row(place: str, name: str, found: TimingScores) -> Row:
+    return Row(
+        place,
+        name,
+        {
+            "segment F1": found.interval("f1").scaled(100),
+            "onset error, ms": found.interval("onset_error"),
+            "onset late by, ms": found.onset_bias,
+            "changes a second": f"{found.flicker:.2f}",
+            "frames right": found.interval("accuracy").scaled(100),
+        },
+    )
+
+
+def _sentences(scores: dict[str, dict[str, TimingScores]]) -> list[str]:
+    """Return for each place what the film model wins and loses; made from the numbers."""
+    said = []
+    for place, found in scores.items():
+        (_, ours), *others = found.items()
+        told = []
+        for name, theirs in others:
+            marks = [
+                ("segment F1", ours.f1 > theirs.f1),
+                ("onset error", ours.onset_error <= theirs.onset_error),
+                ("flicker", abs(ours.flicker - ours.true_flicker) <= abs(theirs.flicker - ours.true_flicker)),
+            ]
+            won = ", ".join(what for what, is_better in marks if is_better) or "nothing"
+            lost = ", ".join(what for what, is_better in marks if not is_better) or "nothing"
+            told.append(f"against {name} it is better in {won}, worse in {lost}")
+        said.append(f"The film model on {place} (the truth changes {ours.true_flicker:.2f} times a second): "
+                    f"{'; '.join(told)}.")  # fmt: skip
+    return said
+
+
+def _settings(parts: dict[str, Streams], chosen: dict[str, Smooth]) -> dict[str, Any]:
+    return {
+        "synthetic": "motion, trembling, light, noise, blur, occlusion and false frames; of the streams of "
+        "stills also the passages, which join pictures of different persons; CK+ clips are real persons, the "
+        "frames between theirs are dissolves",
+        "streams": ", ".join(f"{len(streams)} {place}" for place, streams in parts.items()),
+        "rivals": f"smooth what {ENCODER!r} says of each frame; chosen on streams of PublicTest by segment "
+        f"F1: {', '.join(chosen)}",
+        "film model": f"{FILM!r}, trained on streams of Training",
+    }
+
+
+STUDY = Study(
+    "timing",
+    "Context from earlier frames helps: a recurrent network finds when emotions begin and end better than "
+    "single frames, and than smoothing them.",
+    run,
+)
