@@ -334,7 +334,8 @@ def _say(tree: dict[str, Any]) -> bool:
     try:
         print(_clean(json.dumps(tree, ensure_ascii=False, separators=(",", ":"))), flush=True)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (or Python complains at its end)
+        # Python writes what is left at its end, and would complain (docs.python.org, note on SIGPIPE)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
     return True
 
@@ -417,7 +418,7 @@ def _show_people(watch: Watch) -> None:
         table.add_row(str(person.track), shares, *times)
     out.print(table)
     if len(longest) > _MOST:
-        out.print(f"and {len(longest) - _MOST} persons seen more briefly", soft_wrap=True)
+        out.print(f"and {len(longest) - _MOST} more, seen more briefly", soft_wrap=True)
 
 
 def _table(*columns: str) -> Table:

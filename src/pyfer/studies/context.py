@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -65,7 +66,7 @@ def _hits(setup: Setup, clips: Clips, name: str, deals: list[int]) -> NDArray[np
         key = {"what": "context", "arm": name, "deal": deal, "quick": setup.quick, "encoder": sha256,
                "clips": digest(clips.frames, clips.truth)}  # fmt: skip
         what = f"{name}, deal {k + 1}"
-        p = cached(setup, key, lambda deal=deal, what=what: _answers(setup, clips, cell, stands, deal, what))
+        p = cached(setup, key, partial(_answers, setup, clips, cell, stands, deal, what))
         found.append(p.argmax(axis=1) == clips.truth)
     return np.stack(found)
 
@@ -99,7 +100,7 @@ def _answers(
             answers = apex_probabilities(trained, seen[ask], head.name, columns, two_way=False)
             np.add.at(p, clip[ask], answers)
             setup.say(what, networks * k + network + 1, 10 * networks)
-    return p / (2 * networks)
+    return np.asarray(p / (2 * networks), np.float32)
 
 
 def _seen(setup: Setup, clips: Clips, encoder: Model, count: int) -> Any:
@@ -144,7 +145,7 @@ def _handmade(setup: Setup, clips: Clips, deals: list[int]) -> dict[str, NDArray
     settings = svm(setup, "linear", (1.0, 10.0))
     hog = Bank("hog")
     parts = [cached(setup, {"what": "hog of clips", "frame": k, "clips": digest(clips.frames)},
-                    lambda k=k: hog(clips.frames[:, k])) for k in range(clips.frames.shape[1])]  # fmt: skip
+                    partial(hog, clips.frames[:, k])) for k in range(clips.frames.shape[1])]  # fmt: skip
     sets = {"HOG and SVM, the apex alone": parts[-1:], "HOG and SVM, four frames": parts}
     found = {}
     for name, columns in sets.items():

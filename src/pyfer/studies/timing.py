@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -82,16 +83,18 @@ def _rivals(setup: Setup, count: int) -> dict[str, Smooth]:
     streams = _stills(setup, "PublicTest", count, CHOOSING)
     said = _said(setup, Model(ENCODER, threads=1), streams)
     averages: dict[str, Smooth] = {
-        f"moving average, {k} frames": lambda p, k=k: moving_average(p, k) for k in WINDOWS
+        f"moving average, {k} frames": partial(moving_average, frames=k) for k in WINDOWS
     }
     smoothings: dict[str, Smooth] = {
-        f"exponential smoothing, {rate:g}": lambda p, rate=rate: exponential(p, rate) for rate in RATES
+        f"exponential smoothing, {rate:g}": partial(exponential, alpha=rate) for rate in RATES
     }
-    best = [
-        max(kind, key=lambda name, kind=kind: _timed(streams, [kind[name](p) for p in said]).f1)
-        for kind in (averages, smoothings)
-    ]
-    return {best[0]: averages[best[0]], best[1]: smoothings[best[1]]}
+
+    every = {**averages, **smoothings}
+
+    def f1(name: str) -> float:
+        return _timed(streams, [every[name](p) for p in said]).f1
+
+    return {name: every[name] for name in (max(averages, key=f1), max(smoothings, key=f1))}
 
 
 def _scores(setup: Setup, place: str, streams: Streams, rivals: dict[str, Smooth]) -> dict[str, TimingScores]:
