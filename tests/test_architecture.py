@@ -18,10 +18,10 @@ import pyfer
 ROOT = Path(pyfer.__file__).parent
 FLOORS = (
     {"errors"},
-    {"emotions", "files", "sources", "crops", "mtcnn", "segments"},
-    {"successions", "films"},
-    {"faces", "cartoon", "results", "vocabulary", "evidence"},
-    {"features", "tracking", "sinks"},
+    {"emotions", "files", "sources", "crops", "mtcnn"},
+    {"segments", "films"},
+    {"successions", "faces", "cartoon", "results", "evidence"},
+    {"vocabulary", "features", "tracking", "sinks"},
     {"models", "datasets", "drawing", "posterior", "learning"},
     {"evaluation", "baseline", "maps", "discovery", "audit", "streams"},
     {"pipeline"},

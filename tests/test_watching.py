@@ -18,6 +18,7 @@ from onnx import helper
 
 import pyfer
 from pyfer.baseline import Baseline, logs_of
+from pyfer.drawing import COLORS
 from pyfer.emotions import BASIC
 from pyfer.errors import ArgumentError, SourceError
 from pyfer.faces import TEMPLATE, Faces
@@ -26,8 +27,10 @@ from pyfer.films import Span
 from pyfer.models import Model, Output, Spec
 from pyfer.models.spec import read_spec
 from pyfer.pipeline import Pipeline, Reading
+from pyfer.results import Input, Result
 from pyfer.tracking import Tracking
 from pyfer.watching import Watch, WatchedFrame, Watching
+from pyfer.watching.recognising import Steps
 
 pytest.importorskip("av")
 
@@ -77,8 +80,10 @@ class Script:
 
     def __call__(self, image: NDArray[np.uint8]) -> Faces:
         corners = np.array([PLACES[place] for place in next(self._plan)], np.float32).reshape(-1, 2)
-        marks = corners[:, None] + SIDE * TEMPLATE
-        return Faces(np.concatenate([corners, corners + SIDE], 1), np.full(len(corners), 0.999), marks)
+        marks = (corners[:, None] + SIDE * TEMPLATE).astype(np.float32)
+        return Faces(
+            np.concatenate([corners, corners + SIDE], 1), np.full(len(corners), 0.999, np.float32), marks
+        )
 
 
 def plan_of(*parts: tuple[int, People]) -> list[People]:
@@ -153,14 +158,16 @@ def test_each_person_has_a_memory_until_they_are_gone(watched: Watched, make_rnn
     plan = plan_of(
         (5, {0: "fear"}), (9, {0: "fear", 1: "fear"}), (6, {1: "fear"}), (5, {0: "fear", 1: "fear"})
     )
-    frames = list(watched(plan, model, noisy=True))
-    people = by_person(frames)
+    watch = watched(plan, model, noisy=True)
+    people = by_person(list(watch))
     assert {number: len(seen) for number, seen in people.items()} == {1: 14, 2: 20, 3: 5}
     for seen in people.values():
         shown = np.stack([frame.result.basic[row] for frame, row in seen])
         np.testing.assert_allclose(shown, whole_film(model, seen), atol=1e-5)
         alone = model(np.stack([frame.crops[row] for frame, row in seen])).probabilities["ferplus"]
         assert np.abs(shown - alone).max() > 0.1  # the memory matters
+    assert isinstance(watch._recogniser, Steps)
+    assert set(watch._recogniser._memories) == {2, 3}  # nothing is kept of who is gone
 
 
 def test_a_person_who_is_back_within_the_gap_is_remembered(watched: Watched, make_rnn: MakeModel) -> None:
@@ -170,6 +177,10 @@ def test_a_person_who_is_back_within_the_gap_is_remembered(watched: Watched, mak
     assert (number, len(seen)) == (1, 10)
     shown = np.stack([frame.result.basic[row] for frame, row in seen])
     np.testing.assert_allclose(shown, whole_film(model, seen), atol=1e-5)
+    # this model's embedding counts the seconds since the frame before
+    embeddings = [frame.result.embedding[row] for frame, row in seen if frame.result.embedding is not None]
+    away = np.subtract(embeddings[5], embeddings[4]).mean()
+    assert away == pytest.approx(4 / RATE, abs=0.04)
 
 
 WINDOW, REACH = 8, 2
@@ -361,9 +372,11 @@ def test_a_loop_that_is_left_early_closes_the_film(watched: Watched) -> None:
             break
     assert not threads()
     watch = watched([{0: "fear"}] * 50)
-    for _ in watch:
-        break
+    for frame in watch:
+        if frame.index == 10:
+            break
     assert not threads()
+    assert [segment.emotion for segment in watch.segments] == ["fear"]  # ended where the loop was left
     assert (watch.ending.status, list(watch)) == ("stopped", [])
 
 
@@ -400,6 +413,79 @@ def test_what_is_no_film_is_said_at_once(tiny: Path, tmp_path: Path) -> None:
         pyfer.watch(tmp_path / "gone.mp4", model=tiny)
     with pytest.raises(ArgumentError, match="start"):
         Watch(film_of(tmp_path / "film.mkv", [{}]), Pipeline(Bright(tiny)), Watching(Span(start=9)))
+
+
+# --- the marked frame -------------------------------------------------------------------------------------
+
+
+def result_of(
+    boxes: Sequence[tuple[int, int, int, int]], p: Sequence[Sequence[float]], **columns: Any
+) -> Result:
+    n = len(boxes)
+    return Result(
+        tuple(BASIC),
+        np.array(p, np.float32).reshape(n, 8),
+        np.array(boxes, np.float32).reshape(n, 4),
+        np.ones(n, np.float32),
+        np.full((n, 5, 2), np.nan, np.float32),
+        np.zeros(n, np.int64),
+        (Input("film"),),
+        **{"track": np.arange(1, n + 1), **columns},
+    )
+
+
+WALL = np.full((360, 640, 3), 100, np.uint8)
+BOX = (200, 100, 320, 250)
+
+
+def marked(box: tuple[int, int, int, int], p: Sequence[float], **columns: Any) -> NDArray[np.bool_]:
+    """Return where marks are (h, w)."""
+    return np.asarray((pyfer.draw(WALL, result_of([box], [p], **columns)) != WALL).any(2))
+
+
+def corners_of(marks: NDArray[np.bool_]) -> list[int]:
+    rows, columns = np.flatnonzero(marks.any(1)), np.flatnonzero(marks.any(0))
+    return [int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])]
+
+
+def test_marks_of_a_film_keep_their_places_whatever_a_face_shows() -> None:
+    places = [corners_of(marked(BOX, p)) for p in [*np.eye(8).tolist(), [1 / 8] * 8]]
+    assert all(place == places[0] for place in places)
+    unsure = marked(BOX, [1 / 8] * 8, threshold=0.9)
+    assert corners_of(unsure) == places[0]
+
+
+def test_a_marked_film_keeps_its_size_whoever_is_there() -> None:
+    boxes = [(40 * k, 100, 40 * k + 30, 140) for k in range(9)]
+    assert pyfer.draw(WALL, result_of(boxes, [[1 / 8] * 8] * 9)).shape == WALL.shape
+    assert pyfer.draw(WALL, result_of([], [])).shape == WALL.shape
+
+
+def test_the_number_of_a_person_is_on_the_label() -> None:
+    one, two = (
+        pyfer.draw(WALL, result_of([BOX], [[1 / 8] * 8], track=np.array([number]))) for number in (1, 2)
+    )
+    changed = (one != two).any(2)
+    x0, y0, x1, y1 = corners_of(changed)
+    assert BOX[0] <= x0 < x1 < BOX[0] + 20
+    assert BOX[1] - 30 < y0 < y1 < BOX[1]
+
+
+def test_the_line_below_a_label_is_made_of_the_shares() -> None:
+    p = np.zeros(8)
+    p[[BASIC.index("happiness"), BASIC.index("anger")]] = 0.75, 0.25
+    row = pyfer.draw(WALL, result_of([BOX], [p.tolist()]))[BOX[1] - 2]
+    lengths = [int((row == COLORS[name]).all(1).sum()) for name in ("happiness", "anger")]
+    assert sum(lengths) == pytest.approx(BOX[2] - BOX[0], abs=3)
+    assert lengths[0] == pytest.approx(3 * lengths[1], abs=3)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 80, 90), (600, 330, 640, 360), (-20, -9, 30, 20), (0, 0, 640, 360)])
+def test_marks_stay_in_the_frame(box: tuple[int, int, int, int]) -> None:
+    marks = marked(box, [1 / 8] * 8)
+    x0, y0, x1, y1 = corners_of(marks)
+    assert x1 - x0 >= 50  # a label of full width
+    assert y1 - y0 >= 20
 
 
 # --- the public function, with the real detector ----------------------------------------------------------

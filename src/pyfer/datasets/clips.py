@@ -41,18 +41,30 @@ def open_clips(spec: str) -> Clips:
     Raises
     ------
     ArgumentError
-        The reader is another: no other data set of clips is known.
+        The reader is another: no other data set of clips is known. Or there is an option: clips have none.
     DataError
         The folder does not hold ``sequences.npz`` and ``labels.csv`` that fit.
     """
-    reader, path, _ = parsed(spec)
+    reader, path, options = parsed(spec)
     if reader != "ckplus":
         raise ArgumentError(f"clips={spec!r} must be of the reader ckplus, the only one that knows sequences")
+    if options:
+        raise ArgumentError(f"clips={spec!r} must have no options; write ckplus:PATH alone")
     rows = table(path / "labels.csv", ("clip_id", "subject", "label", "composed_neutral"))
     frames, present = arrays(path / "sequences.npz", "frames", "present")
     if not len(rows) == len(frames) == len(present):
-        raise DataError(f"{path}: labels.csv has {len(rows)} rows for {len(frames)} sequences; must be equal")
+        raise DataError(
+            f"{path}: labels.csv has {len(rows)} rows, sequences.npz has {len(frames)} sequences in "
+            f"frames and {len(present)} in present; must be equal"
+        )
+    if frames.ndim != 4 or present.shape != frames.shape[:2]:
+        raise DataError(
+            f"{path}/sequences.npz: frames has shape {frames.shape} and present {present.shape}; must be "
+            "(n, t, h, w) and (n, t)"
+        )
     kept = [k for k, row in enumerate(rows) if row["composed_neutral"] != "1"]
+    if not kept:
+        raise DataError(f"{path}/labels.csv has no sequence: all {len(rows)} rows are composed neutral clips")
     strange = sorted({rows[k]["label"] for k in kept} - set(CKPLUS_LABELS))
     if strange:
         raise DataError(f"{path}/labels.csv: label={strange[0]!r} must be one of {', '.join(CKPLUS_LABELS)}")

@@ -89,7 +89,7 @@ class FilmFile(Decoder):
             raise SourceError(f"{self.name}: {why}", "truncated")
         self._first: Any = first
         self.width, self.height = first.width, first.height
-        if _turn(first)[0]:
+        if _turn(self._av, first)[0]:
             self.width, self.height = self.height, self.width
         begins = self._stream.start_time
         self._origin = begins if begins is not None else first.pts or 0
@@ -167,7 +167,7 @@ class FilmFile(Decoder):
 
     def _pixels(self, frame: Any) -> Pixels:
         rgb: Pixels = self._reformatter.reformat(frame, format="rgb24").to_ndarray()
-        return turned(rgb, *_turn(frame))
+        return turned(rgb, *_turn(self._av, frame))
 
     def _look_back(self) -> None:
         """Note a film that ended well before its header says."""
@@ -292,13 +292,14 @@ Turn = tuple[bool, bool, bool]
 """What makes a picture upright: swap x and y, then mirror in x, then mirror in y."""
 
 
-def _turn(frame: Any) -> Turn:
+def _turn(av: Any, frame: Any) -> Turn:
     """Return what the display matrix of a frame asks for.
 
     The matrix (ISO/IEC 14496-12, 8.3.2) takes a stored point to ``(a x + c y, b x + d y)``, and lies in the
     frame as nine integers a b u c d v x y w. Only quarter turns and mirrors are applied.
     """
-    data = frame.side_data.get("DISPLAYMATRIX")
+    # Not frame.side_data: the frame keeps that, and it the frame, so hundreds wait for the garbage collector.
+    data = av.sidedata.sidedata.SideDataContainer(frame).get("DISPLAYMATRIX")
     if data is None:
         return False, False, False
     a, b, _, c, d = np.frombuffer(bytes(data), dtype=np.int32)[:5].tolist()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pyfer.datasets import Clips
+from pyfer.errors import ArgumentError, DataError
 from pyfer.streams.data import Floats, Streams, StreamSettings
 from pyfer.streams.disturbing import disturbed
 
@@ -34,10 +36,18 @@ def streams_of_clips(
         Of everything random.
     head
         What the labels are called.
+
+    Raises
+    ------
+    ArgumentError
+        `labels` lacks neutral, or a label of the clips.
+    DataError
+        No clip has its neutral first frame.
     """
     rng = np.random.default_rng(seed)
-    rows = np.flatnonzero(clips.present[:, 0])
-    places = [_way(settings, rng) for _ in rows]
+    rows = _whole(clips, labels)
+    last = clips.frames.shape[1] - 1
+    places = [_way(settings, rng, last) for _ in rows]
     longest = max(len(times) for times, _ in places)
     n, shape = len(rows), clips.frames.shape[2:]
     made = Streams(
@@ -51,7 +61,6 @@ def streams_of_clips(
     neutral = labels.index("neutral")
     for k, (row, (times, place)) in enumerate(zip(rows, places, strict=True)):
         t = len(times)
-        last = clips.frames.shape[1] - 1
         below = np.minimum(place.astype(np.int64), last - 1)
         share = (place - below).astype(np.float32)[:, None, None]
         frames = clips.frames[row].astype(np.float32) / 255
@@ -64,12 +73,25 @@ def streams_of_clips(
     return made
 
 
-def _way(settings: StreamSettings, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Return times (t,) and the place (t,) in a clip of four frames: 0 is neutral, 3 the apex."""
+def _whole(clips: Clips, labels: tuple[str, ...]) -> NDArray[np.int64]:
+    """Return the rows of the clips with their neutral first frame, if all can be named with `labels`."""
+    lacking = [name for name in ("neutral", *clips.labels) if name not in labels]
+    if lacking:
+        raise ArgumentError(
+            f"labels={labels} must have neutral and all labels of the clips; {lacking[0]!r} is missing"
+        )
+    rows = np.flatnonzero(clips.present[:, 0])
+    if not len(rows):
+        raise DataError(f"clips {clips.spec!r}: none of {len(clips)} has its neutral first frame")
+    return rows
+
+
+def _way(settings: StreamSettings, rng: np.random.Generator, last: int) -> tuple[Floats, Floats]:
+    """Return times (t,) and the place (t,) in a clip: 0 is its neutral first frame, `last` the apex."""
     before, apex, after = (rng.uniform(0.7, 1.6) * seconds for seconds in HOLDS)
     rise, fall = rng.uniform(0.5, 1.5, 2) * RISE
     knots = np.cumsum([0, before, rise, apex, fall, after])
     interval = 1 / rng.uniform(*settings.rate)
     times = np.arange(0, knots[-1], interval) * (1 + 0.02 * rng.uniform(-1, 1))
-    place = np.interp(times, knots, [0, 0, 3, 3, 0, 0])
+    place = np.interp(times, knots, [0, 0, last, last, 0, 0])
     return times.astype(np.float32), place.astype(np.float32)

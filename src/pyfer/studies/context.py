@@ -54,7 +54,20 @@ def run(setup: Setup) -> Outcome:
         unit="per cent of clips",
         marks={f"goal: {GOAL:g}": GOAL},
     )
-    return Outcome(rows, _sentences(hits, deals), chart, _settings(clips, deals), _checks(setup, hits, clips))
+    return Outcome(rows, _sentences(hits, deals), chart, _settings(setup, clips, deals),
+                   _checks(setup, hits, clips))  # fmt: skip
+
+
+def _views(setup: Setup) -> int:
+    return setup.sized(VIEWS, 4)
+
+
+def _epochs(setup: Setup) -> int:
+    return setup.sized(EPOCHS, 2)
+
+
+def _networks(setup: Setup) -> int:
+    return setup.sized(ENSEMBLE, 1)
 
 
 def _hits(setup: Setup, clips: Clips, name: str, deals: list[int]) -> NDArray[np.bool_]:
@@ -63,8 +76,9 @@ def _hits(setup: Setup, clips: Clips, name: str, deals: list[int]) -> NDArray[np
     sha256 = Model(find(ENCODER)).spec.sha256
     found = []
     for k, deal in enumerate(deals):
-        key = {"what": "context", "arm": name, "deal": deal, "quick": setup.quick, "encoder": sha256,
-               "clips": digest(clips.frames, clips.truth)}  # fmt: skip
+        key = {"what": "context", "arm": name, "deal": deal, "seed": setup.seed, "views": _views(setup),
+               "epochs": _epochs(setup), "networks": _networks(setup), "encoder": sha256,
+               "clips": digest(clips.frames, clips.truth, np.char.encode(clips.subjects))}  # fmt: skip
         what = f"{name}, deal {k + 1}"
         p = cached(setup, key, partial(_answers, setup, clips, cell, stands, deal, what))
         found.append(p.argmax(axis=1) == clips.truth)
@@ -79,7 +93,7 @@ def _answers(
     from pyfer.training.loop import load_network, train
 
     encoder = Model(ENCODER, threads=1)
-    count = setup.sized(VIEWS, 4)
+    count = _views(setup)
     seen = _seen(setup, clips, encoder, count)
     seen = still(seen) if stands else seen
     fold = folds(clips.subjects, clips.truth, 10, deal)
@@ -88,7 +102,7 @@ def _answers(
     p = np.zeros((len(clips), len(columns)), np.float32)
     clip = np.arange(len(seen)) // (count + 2)
     plain = np.arange(len(seen)) % (count + 2) < 2
-    networks = setup.sized(ENSEMBLE, 1)
+    networks = _networks(setup)
     for k in range(10):
         learn, ask = fold[clip] != k, np.flatnonzero((fold[clip] == k) & plain)
         for network in range(networks):
@@ -123,7 +137,7 @@ def _training(setup: Setup, clips: Clips, head: str, cell: str, seed: int) -> An
         Settings,
     )
 
-    epochs = setup.sized(EPOCHS, 2)
+    epochs = _epochs(setup)
     return Settings(
         name="context",
         data=DataSettings(train=(clips.spec,), validation=clips.spec),
@@ -182,9 +196,9 @@ def _checks(setup: Setup, hits: dict[str, NDArray[np.bool_]], clips: Clips) -> t
     return (
         check(f"A GRU that sees the way to the apex is above {GOAL:g} %",
               right["GRU, neutral to apex"] - GOAL / 100),
-        check("It is better than the same network that sees the apex alone",
+        check("A GRU is better with the way than with the apex alone",
               right["GRU, neutral to apex"] - right["GRU, the apex alone"]),
-        check("An LSTM is better with the way than without",
+        check("An LSTM is better with the way than with the apex alone",
               right["LSTM, neutral to apex"] - right["LSTM, the apex alone"]),
         check("An SVM on HOG is better with four frames than with one",
               right["HOG and SVM, four frames"] - right["HOG and SVM, the apex alone"]),
@@ -202,16 +216,17 @@ def _sentences(hits: dict[str, NDArray[np.bool_]], deals: list[int]) -> tuple[st
     return (f"McNemar's test, film against apex: {told}.",)
 
 
-def _settings(clips: Clips, deals: list[int]) -> dict[str, Any]:
+def _settings(setup: Setup, clips: Clips, deals: list[int]) -> dict[str, Any]:
     return {
         "data": clips.spec,
         "clips": len(clips),
         "persons": len(np.unique(clips.subjects)),
         "folds": f"10, by person, {len(deals)} deals (seeds {deals[0]} to {deals[-1]})",
         "network": f"GRU or LSTM of 32 over the embeddings and probabilities of {ENCODER!r}, which never saw "
-        f"these faces; {ENSEMBLE} networks a fold, their answers averaged",
+        f"these faces; {_networks(setup)} a fold, the answers averaged; {_epochs(setup)} epochs",
         "apex alone": "the same network and training; the film stands still at the apex",
-        "to learn from": f"each clip, its mirror image, {VIEWS} views with motion, light and noise made up",
+        "to learn from": f"each clip, its mirror image, {_views(setup)} views with motion, light and noise "
+        "made up",
     }
 
 
