@@ -390,7 +390,7 @@ def test_what_the_frames_before_tell_is_learned(
 ) -> None:
     frames, truth = only_the_way_tells()
     frames = learning.still(frames) if stands else frames
-    chosen = settings(tiny, epochs=12, validate_every=12, average=0.9)
+    chosen = settings(tiny, epochs=16, validate_every=16, average=0.9)
     learn, ask = np.arange(32), np.arange(32, 64)
     task = learning.Labelled(chosen, frames[learn], truth[learn], ("happiness", "fear"), tiny_model)
     train(chosen, tmp_path / "run", task=task)

@@ -23,7 +23,7 @@ WINDOWS = (3, 5, 7, 9, 13)
 RATES = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
 """Candidates of exponential smoothing: the share of a new frame."""
 INERTIAS = (1.0, 2.0, 3.0)
-"""Candidates of what smoothing gets of what the film model has: see `pyfer.training.settings`, ``rnn.inertia``."""
+"""Candidates of the inertia of a smoothing that is given what the film model has (its ``rnn.inertia``)."""
 HEAD = "ferplus"
 CHOOSING, MEASURING = 71, 72
 """Seeds of the streams that the rivals' settings are chosen on, and of those that all are measured on."""
@@ -104,7 +104,7 @@ def _rivals(setup: Setup, count: int) -> dict[str, Smooth]:
 
 
 def _steadied(p: NDArray[np.float32], rate: float, inertia: float) -> NDArray[np.floating]:
-    """Return (t, c): smoothed probabilities, each frame leaning to the answer before it as the film model's do."""
+    """Return (t, c): smoothed probabilities that lean to the answer before, as the film model's do."""
     logs = np.log(np.maximum(exponential(p, rate), 1e-6))
     steps = [softmax(logs[:1])]
     for row in logs[1:]:
@@ -180,8 +180,8 @@ def _settings(parts: dict[str, Streams], chosen: dict[str, Smooth]) -> dict[str,
         "streams": ", ".join(f"{len(streams)} {place}" for place, streams in parts.items()),
         "rivals": f"smooth what {ENCODER!r} says of each frame; chosen on streams of PublicTest by segment "
         f"F1: {', '.join(chosen)}",
-        "film models": f"{FILM!r} (GRU) and {BOTH!r} (GRU both ways, sees later frames too: for finished films "
-        "alone), trained on streams of Training",
+        "film models": f"{FILM!r} (GRU) and {BOTH!r} (GRU both ways: it sees later frames too, so it is for "
+        "finished films alone), trained on streams of Training",
         "onset error": "of the segments that were found; frames alone find few, and those begin on time",
     }
 
