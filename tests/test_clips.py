@@ -46,7 +46,7 @@ def write(folder: Path, rows: list[tuple[str, str, str, int]], **columns: NDArra
     present = np.ones((len(rows), 4), np.uint8)
     present[-1, 0] = 0
     arrays = {"frames": pictures(len(rows)), "present": present} | columns
-    np.savez(folder / "sequences.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(folder / "sequences.npz", **arrays)
     return f"ckplus:{folder}"
 
 

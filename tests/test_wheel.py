@@ -72,7 +72,7 @@ def test_wheel_holds_the_package_and_nothing_else(content: set[str]) -> None:
     assert not [name for name in mine if "test" in name or name.endswith((".pyc", ".pt", ".pkl"))]
 
 
-@pytest.mark.parametrize("name", ["mtcnn", "base", "svm"])
+@pytest.mark.parametrize("name", ["mtcnn", "base", "svm", "film", "film-both"])
 def test_wheel_holds_the_weights(content: set[str], name: str) -> None:
     files = {Path(path).name for path in content if path.startswith(f"pyfer/weights/{name}/")}
     assert any(file.endswith(".onnx") for file in files)

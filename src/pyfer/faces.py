@@ -346,9 +346,13 @@ def _crops(image: Pixels, matrix: npt.NDArray[np.float64], size: int) -> Pixels:
     if not len(matrix):
         return crops
     scale = np.hypot(matrix[:, 0, 0], matrix[:, 1, 0])  # crop pixels for one of the picture
-    levels = [image, *(np.asarray(p) for p in mtcnn.halvings(Image.fromarray(image))[1:])]
     # two to four pixels of the halving for one of the crop: coarser is faster, but softer than FER2013
-    half = np.minimum(np.log2(np.maximum(0.5 / scale, 1)).astype(int), len(levels) - 1)
+    half = np.log2(np.maximum(0.5 / scale, 1)).astype(int)
+    levels = [image]
+    if half.any():  # halving the whole picture costs a tenth of a crop
+        shrunk = mtcnn.halvings(Image.fromarray(image), most=int(half.max()))
+        levels += [np.asarray(level) for level in shrunk[1:]]
+    half = np.minimum(half, len(levels) - 1)
     for crop, forward, level in zip(crops, matrix, half, strict=True):
         crop[:] = _sampled(levels[level], forward * [2.0**level, 2.0**level, 1], size)
     return crops
@@ -414,16 +418,22 @@ def _sampled(image: Pixels, matrix: npt.NDArray[np.float64], size: int) -> Pixel
     square = a * a + b * b
     # samples per crop pixel and axis: at most one picture pixel apart; 16 bounds the cost of absurd landmarks
     fine = int(min(max(1, np.ceil(1 / np.sqrt(square))), 16))
-    step = (np.arange(size * fine) + 0.5) / fine
-    dx, dy = step[None, :] - x, step[:, None] - y
-    column = np.clip((a * dx + b * dy) / square - 0.5, 0, width - 1)
-    row = np.clip((a * dy - b * dx) / square - 0.5, 0, height - 1)
+    # (fine, size): samples of the same place in their crop pixels lie together, so means are sums of planes
+    step = ((np.arange(size * fine) + 0.5) / fine).reshape(size, fine).T
+    dx, dy = step[None, :, None, :] - x, step[:, None, :, None] - y  # together (fine, fine, size, size)
+    column = np.clip((a * dx + b * dy) / square - 0.5, 0, width - 1).ravel()
+    row = np.clip((a * dy - b * dx) / square - 0.5, 0, height - 1).ravel()
     c, r = column.astype(np.intp), row.astype(np.intp)
-    u, v = (column - c).astype(np.float32)[..., None], (row - r).astype(np.float32)[..., None]
-    flat, here = image.reshape(-1, 3), r * width + c  # one index for both axes takes half the time of two
-    right, below = (c < width - 1).astype(np.intp), np.where(r < height - 1, width, 0)
-    upper = flat.take(here, 0) * (1 - u) + flat.take(here + right, 0) * u
-    lower = flat.take(here + below, 0) * (1 - u) + flat.take(here + below + right, 0) * u
-    samples = upper * (1 - v) + lower * v
-    means: Array = samples.reshape(size, fine, size, fine, 3).mean(axis=(1, 3))
-    return np.rint(means).astype(np.uint8)
+    u, v = (column - c).astype(np.float32), (row - r).astype(np.float32)
+    seen = image[r.min() : r.max() + 2, c.min() : c.max() + 2]
+    wide = seen.shape[1]
+    here = (r - r.min()) * wide + (c - c.min())  # one index for both axes takes half the time of two
+    right, below = (c < width - 1).astype(np.intp), np.where(r < height - 1, wide, 0)
+    places = here, here + right, here + below, here + below + right
+    crop = np.empty((size, size, 3), np.uint8)
+    for channel in range(3):  # a plane after the other: numpy is slow where the innermost axis is short
+        plane = seen[..., channel].astype(np.float32).ravel()
+        one, two, three, four = (plane.take(place) for place in places)
+        samples = (one * (1 - u) + two * u) * (1 - v) + (three * (1 - u) + four * u) * v
+        crop[..., channel] = np.rint(samples.reshape(-1, size, size).mean(axis=0))
+    return crop

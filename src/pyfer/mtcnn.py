@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -92,13 +93,14 @@ def load(threads: int = 1, folder: Path = FOLDER) -> Networks:
     return Networks(**sessions)
 
 
-def halvings(picture: Image.Image, smallest: int = ONET) -> list[Image.Image]:
+def halvings(picture: Image.Image, smallest: int = ONET, most: int = sys.maxsize) -> list[Image.Image]:
     """Return the picture, its half, quarter, ... while the short side is at least `smallest` px.
 
-    Pixel i of level k is the mean of pixels ``[i 2^k, (i+1) 2^k)``: coordinates shrink by exactly 2^k.
+    Pixel i of level k is the mean of pixels ``[i 2^k, (i+1) 2^k)``: coordinates shrink by exactly 2^k. There
+    are no more than `most` besides the picture.
     """
     levels = [picture]
-    while min(levels[-1].size) >= 2 * smallest:
+    while min(levels[-1].size) >= 2 * smallest and len(levels) <= most:
         levels.append(levels[-1].reduce(2))
     return levels
 

@@ -161,7 +161,7 @@ def _sentences(scores: dict[str, dict[str, TimingScores]]) -> list[str]:
         for name, theirs in others:
             marks = [
                 ("segment F1", ours.f1 > theirs.f1),
-                ("onset error", ours.onset_error <= theirs.onset_error),
+                ("onset error", not ours.onset_error > theirs.onset_error),  # NaN: they found no segment
                 ("flicker", ours.flicker < theirs.flicker),
             ]
             won = ", ".join(what for what, is_better in marks if is_better) or "nothing"
@@ -179,7 +179,7 @@ def _settings(parts: dict[str, Streams], chosen: dict[str, Smooth]) -> dict[str,
         "frames between theirs are dissolves",
         "streams": ", ".join(f"{len(streams)} {place}" for place, streams in parts.items()),
         "rivals": f"smooth what {ENCODER!r} says of each frame; chosen on streams of PublicTest by segment "
-        f"F1: {', '.join(chosen)}",
+        f"F1: {'; '.join(chosen)}",
         "film models": f"{FILM!r} (GRU) and {BOTH!r} (GRU both ways: it sees later frames too, so it is for "
         "finished films alone), trained on streams of Training",
         "onset error": "of the segments that were found; frames alone find few, and those begin on time",
