@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -10,11 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyfer.datasets import Clips, FaceData, open_clips
-from pyfer.evaluation import Interval, TimingScores, exponential, moving_average, timing_scores
+from pyfer.evaluation import (
+    Interval,
+    TimingScores,
+    bootstrap,
+    exponential,
+    moving_average,
+    segments_of,
+    timing_scores,
+)
+from pyfer.evaluation.timing import matches
 from pyfer.maps.plots import bar_chart
 from pyfer.models import Model, softmax
 from pyfer.streams import Streams, StreamSettings, make_streams, streams_of_clips
-from pyfer.studies.common import Outcome, Row, Setup, Study
+from pyfer.studies.common import Check, Outcome, Row, Setup, Study
 from pyfer.studies.faces import with_option
 
 FILM, BOTH, ENCODER = "film", "film-both", "base"
@@ -38,7 +47,14 @@ def run(setup: Setup) -> Outcome:
         "streams of stills": _stills(setup, "PrivateTest", count, MEASURING),
         "streams of CK+ clips": _clips(setup, open_clips(setup.lab)),
     }
-    scores = {place: _scores(setup, place, streams, chosen) for place, streams in parts.items()}
+    answers = {place: _answers(setup, streams, chosen) for place, streams in parts.items()}
+    scores = {
+        place: {name: _timed(parts[place], p, 1000) for name, p in found.items()}
+        for place, found in answers.items()
+    }
+    checks = [
+        check for place, found in answers.items() for check in _checks(parts[place], found, place, setup.seed)
+    ]
     rows = [_row(place, name, one) for place, found in scores.items() for name, one in found.items()]
     first = scores["streams of stills"]
     chart = bar_chart(
@@ -47,7 +63,8 @@ def run(setup: Setup) -> Outcome:
         title="Streams with a known truth: segments found (F1, overlap 0.5)",
         unit="per cent",
     )
-    return Outcome(tuple(rows), tuple(_sentences(scores)), chart, _settings(parts, chosen))
+    told = tuple(_sentences(scores))
+    return Outcome(tuple(rows), told, chart, _settings(parts, chosen), tuple(checks))
 
 
 def _stills(setup: Setup, split: str, count: int, seed: int) -> Streams:
@@ -112,14 +129,43 @@ def _steadied(p: NDArray[np.float32], rate: float, inertia: float) -> NDArray[np
     return np.concatenate(steps)
 
 
-def _scores(setup: Setup, place: str, streams: Streams, rivals: dict[str, Smooth]) -> dict[str, TimingScores]:
-    """Return name -> scores of the recurrent model and its rivals."""
+def _answers(setup: Setup, streams: Streams, rivals: dict[str, Smooth]) -> dict[str, list[Any]]:
+    """Return name -> probabilities (t, c) of each stream: the recurrent model's, its rivals', both ways."""
     frames = _said(setup, Model(ENCODER, threads=1), streams)
     answers: dict[str, list[Any]] = {"film model (GRU)": _said(setup, Model(FILM, threads=1), streams)}
     answers["each frame alone"] = frames
     answers |= {name: [smooth(p) for p in frames] for name, smooth in rivals.items()}
     answers["both ways (film-both)"] = _said(setup, Model(BOTH, threads=1), streams)
-    return {name: _timed(streams, p, 1000) for name, p in answers.items()}
+    return answers
+
+
+def _checks(streams: Streams, answers: dict[str, list[Any]], place: str, seed: int) -> Iterator[Check]:
+    """Yield for each rival the claim that the film model finds segments better: a paired bootstrap."""
+    (_, ours), *others = ((name, _counts(streams, p)) for name, p in answers.items())
+    for name, theirs in others[:-1]:
+        both = np.concatenate([ours, theirs], axis=1)
+
+        def measure(times: NDArray[np.int64], both: NDArray[np.float64] = both) -> NDArray[np.float64]:
+            total = times @ both
+            f1 = 2 * total[:, 0::2] / np.maximum(total[:, 1::2], 1)
+            return f1[:, :1] - f1[:, 1:]
+
+        difference = bootstrap(measure, [len(streams)], draws=2000, seed=seed)[0].scaled(100)
+        yield Check(f"The film model finds segments better than {name}", f"on {place}", difference)
+
+
+def _counts(streams: Streams, p: list[Any]) -> NDArray[np.float64]:
+    """Return (n, 2): segments found rightly, and those found and true together."""
+    neutral, truth = streams.labels[HEAD].index("neutral"), streams.truth(HEAD)
+    rows = []
+    for i, each in enumerate(p):
+        times = streams.times[i, : len(each)]
+        true, found = (
+            [one for one in segments_of(times, labels) if one[0] != neutral]
+            for labels in (truth[i, : len(each)], each.argmax(axis=1))
+        )
+        rows.append((len(matches(true, found)), len(true) + len(found)))
+    return np.array(rows, np.float64)
 
 
 def _timed(streams: Streams, p: list[Any], draws: int = 0) -> TimingScores:
