@@ -11,7 +11,7 @@ from pyfer.errors import ArgumentError
 from pyfer.models import softmax
 
 SHARE = 0.7
-"""Of the neutral face's log-probabilities that is taken off; chosen on CK+, see `pyfer study films`."""
+"""Of the neutral face's log-probabilities that is taken off; chosen on CK+, see `pyfer study baseline`."""
 LEAST = 1e-4
 """Least probability whose logarithm is taken."""
 
