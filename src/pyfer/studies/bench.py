@@ -35,8 +35,10 @@ BASIS = 800
 _AXES_FROM = 3000
 """Training faces that main components are computed from."""
 _CHUNK = 512
-_MAKERS = ("crops.py", "mtcnn.py", "models/*.py", "features/*.py", "training/*.py", "streams/*.py")
-_MAKERS += ("datasets/clips.py", "studies/bench.py", "studies/context.py")
+_MAKERS: tuple[str, ...] = (
+    *("crops.py", "mtcnn.py", "models/*.py", "features/*.py", "training/*.py", "streams/*.py"),
+    *("datasets/clips.py", "studies/bench.py", "studies/context.py"),
+)
 
 
 # --- what is kept -----------------------------------------------------------------------------------------

@@ -27,8 +27,8 @@ from pyfer.training.settings import RecurrentSettings, Settings
 
 LEAST = 1e-3
 """Least probability whose logarithm is taken."""
-FAST = 0.5
-"""Share of a new frame in the faster of the two smoothings that a frame is compared with."""
+SLOW, FAST = 0.15, 0.5
+"""Share of a new frame in the two fixed smoothings; what a frame is compared with."""
 _LEAST_INTERVAL = 1e-2  # seconds, whose logarithm is taken
 
 Outputs = dict[str, Tensor]
@@ -166,7 +166,7 @@ class Pass(nn.Module):
 
     def __init__(self, settings: RecurrentSettings, embedding: int, labels: int) -> None:
         super().__init__()
-        self.size, self.numbers, self.slow = embedding, embedding + labels, settings.slow
+        self.size, self.numbers = embedding, embedding + labels
         self.norm = nn.LayerNorm(embedding)
         self.blind = nn.Dropout(0.4)
         self.view = nn.Linear(embedding, 32)
@@ -192,7 +192,7 @@ class Pass(nn.Module):
         """
         n = self.numbers
         state, smooth, slow, fast, begun = torch.split(memory, [self.hidden, n, n, n, 1], 1)
-        slow, before = _smoothed(frames, slow, begun, self.slow)
+        slow, before = _smoothed(frames, slow, begun, SLOW)
         fast, just = _smoothed(frames, fast, begun, FAST)
         hidden, state = self._run(self._seen(frames, interval, before, just), state)
         gates = torch.sigmoid(self.gate(hidden))

@@ -280,9 +280,6 @@ class RecurrentSettings:
     """Added to a label's logit for each unit of probability that the frame before gave it, in nats: an answer
     that has been said is easier to say again, as staying in a state of a hidden Markov model. 0 for
     none. Not there in training."""
-    slow: float = 0.15
-    """Share of a new frame in the slower of the two smoothings that a frame is compared with. Near 0 that is
-    the first frame: in a clip that begins neutral, the person's own neutral face."""
     direct: bool = False
     """What is said may also hang on the embedding, and on its change, without the hidden state between."""
     two_way: bool = False
@@ -297,7 +294,6 @@ class RecurrentSettings:
             ("rnn.inner", self.inner, self.inner >= 16 and self.inner % 16 == 0, "must be a multiple of 16"),
             ("rnn.dropout", self.dropout, 0 <= self.dropout < 1, "must be in 0..1, below 1"),
             ("rnn.inertia", self.inertia, 0 <= self.inertia <= 5, "must be in 0..5"),
-            ("rnn.slow", self.slow, 0 < self.slow <= 1, "must be above 0, at most 1"),
             ("rnn.steady", self.steady, self.steady >= 0, "must be 0 or more"),
             ("rnn.two_way", self.two_way, not (self.two_way and frames), "must be false for a ConvLSTM"),
             ("rnn.encoder", self.encoder, frames or bool(self.encoder), "must name a model"),
