@@ -31,7 +31,10 @@ MIXTURES = ({"happiness": 0.5, "surprise": 0.5}, {"sadness": 0.5, "fear": 0.5}, 
 
 
 def main() -> None:
-    """Write the pictures."""
+    """Write the pictures; with a path, draw the film of two people there and nothing else."""
+    if sys.argv[1:]:
+        draw_film(Path(sys.argv[1]))
+        return
     weights = np.array([[mixture.get(name, 0.0) for name in BASIC] for mixture in MIXTURES], np.float32)
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{'-'.join(mixture)}.png" for mixture in MIXTURES]

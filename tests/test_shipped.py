@@ -153,7 +153,7 @@ def test_film_models_are_small_and_say_what_they_are(name, window):
     assert (spec.encoder.model, spec.encoder.sha256) == ("base", base.sha256)
     assert [(head.name, head.labels) for head in spec.heads] == [(h.name, h.labels) for h in base.heads]
     card = (folder / "README.md").read_text()
-    for word in (f"# {name}", "synthetic", "made up", "split=Training", "split=PublicTest"):
+    for word in (f"# {name}", "synthetic", "FER2013 Training", "PublicTest", "pyfer study timing", "MIT"):
         assert word in card
     assert "PrivateTest" not in card
     assert {"LICENSE", "SOURCE"} <= {path.name for path in folder.iterdir()}
