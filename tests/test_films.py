@@ -227,12 +227,25 @@ def test_a_still_is_a_film_of_one_frame(tmp_path: Path) -> None:
 def test_an_animation_is_a_film(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"moving{ending}"
     first, *rest = [Image.fromarray(frame) for frame in numbered_frames(4)]
-    first.save(path, save_all=True, append_images=rest, duration=[100, 300, 50, 100], lossless=True)
+    first.save(path, save_all=True, append_images=rest, duration=[200, 300, 50, 100], lossless=True)
     film = Film(path)
+    assert film.duration == pytest.approx(0.65)
     assert [(f.index, round(f.time, 6), number_of(f.image)) for f in film] == [
-        (0, 0.0, 0), (1, 0.1, 1), (2, 0.4, 2), (3, 0.45, 3)
+        (0, 0.0, 0), (1, 0.2, 1), (2, 0.5, 2), (3, 0.55, 3)
     ]  # fmt: skip
-    assert seen(path, Span(start=0.2))[0][0] == 2
+    assert seen(path, Span(start=0.3))[0][0] == 2
+    assert seen(path, Span(start=0.54))[0][0] == 3
+
+
+def test_time_goes_on_where_two_films_were_joined(tmp_path: Path) -> None:
+    """The time stamps of the second part begin anew."""
+    parts = [write_film(tmp_path / f"{k}.ts", numbered_frames(30)) for k in range(2)]
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    times = [frame.time for frame in Film(path)]
+    assert len(times) == 60
+    assert times[59] > 2
+    assert min(b - a for a, b in itertools.pairwise(times)) > 0.02
 
 
 # --- what is no film --------------------------------------------------------------------------------------

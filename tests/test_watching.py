@@ -335,6 +335,42 @@ def test_the_first_seconds_of_each_person_are_taken_off(watched: Watched) -> Non
         assert np.abs(p[10:] - before[10:]).max() > 1e-3
 
 
+def test_a_neutral_face_is_taken_off_new_emotions_too(tmp_path: Path) -> None:
+    """Their evidence is read from an embedding, which knows of no neutral face."""
+    plan: list[People] = [{0: "happiness"}] * 8
+    film = film_of(tmp_path / "film.mkv", plan)
+
+    def answers(calibrate: float | None) -> NDArray[np.float32]:
+        pipeline = Pipeline(reading=Reading(emotions="awe = fear + surprise"), threads=1)
+        assert pipeline.posterior is not None
+        assert pipeline.posterior.evidence.kind == "embedding"
+        settings = Watching(calibrate=calibrate)
+        frames = list(Watch(film, pipeline, settings, detector=Script(plan)))
+        return np.concatenate([frame.result.choices[1] for frame in frames])
+
+    plain, without = answers(None), answers(0.1)
+    np.testing.assert_allclose(without[:2], plain[:2], atol=1e-6)
+    assert np.abs(without[4:] - plain[4:]).max() > 0.05
+    np.testing.assert_allclose(without.sum(axis=1), 1, atol=1e-5)
+
+
+def test_an_emotion_over_time_changes_nothing_of_the_faces(tmp_path: Path) -> None:
+    """What is read off segments must find those that are found without it."""
+    plan: list[People] = [{0: "sadness"}] * 10 + [{0: "happiness"}] * 10
+    film = film_of(tmp_path / "film.mkv", plan)
+
+    def watched_with(emotions: str | None) -> Watch:
+        pipeline = Pipeline(reading=Reading(emotions=emotions), threads=1)
+        watch = Watch(film, pipeline, detector=Script(plan))
+        list(watch)
+        return watch
+
+    plain, over_time = watched_with(None), watched_with("relief = fear -> happiness")
+    assert over_time.names == plain.names
+    np.testing.assert_array_equal(over_time.people[1].mean, plain.people[1].mean)
+    assert "none of these" in watched_with("awe = fear + surprise, thrill = awe -> fear").names
+
+
 def test_a_neutral_picture_is_taken_off_from_the_first_frame(tiny: Path, tmp_path: Path) -> None:
     plan: list[People] = [{0: "happiness"}] * 5
     pipeline = Pipeline(Bright(tiny), Script([{0: "sadness"}]))

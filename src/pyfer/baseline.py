@@ -35,7 +35,12 @@ class Baseline:
 
     def __call__(self, p: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return probabilities (n, c) without the baseline."""
-        return softmax(logs_of(p) - self.share * self.logs)
+        return softmax(logs_of(p) + self.taken)
+
+    @property
+    def taken(self) -> NDArray[np.float32]:
+        """(n, c) what is added to log-probabilities, in nats."""
+        return np.asarray(-self.share * self.logs, np.float32)
 
 
 def logs_of(p: NDArray[np.floating]) -> NDArray[np.float32]:

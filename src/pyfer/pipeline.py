@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pyfer.baseline import Baseline, logs_of
-from pyfer.emotions import Emotion, canonical
+from pyfer.emotions import BASIC, Emotion, canonical
 from pyfer.errors import ArgumentError, SourceError
 from pyfer.evidence import of_any_model
 from pyfer.faces import Detector, Faces, Mtcnn, align, crop_box, crop_whole
@@ -143,6 +143,8 @@ class Pipeline:
         self._factor = self.reading.factor(self._head)
         self.labels = tuple(self._head.labels[k] for k in self._kept)
         self.posterior = self._new_emotions()
+        used = None if self.posterior is None else self.posterior.vocabulary
+        self._over_time = used is not None and bool(used.successions) and set(used.names) <= set(BASIC)
 
     def _new_emotions(self) -> Posterior | None:
         """Return what reads new emotions, if there are any to be read."""
@@ -152,6 +154,15 @@ class Pipeline:
         evidence = getattr(self.model, "evidence", None) or of_any_model()
         vocabulary = load(self.reading.emotions)
         return Posterior(vocabulary, evidence, self.labels, None if prior is None else prior[self._kept])
+
+    @property
+    def film_answers(self) -> tuple[str, ...]:
+        """The answers that a face of a film can get.
+
+        Where emotions over time are all that is new, they are the labels: those are read off segments, so
+        the faces themselves are read as without them.
+        """
+        return self.labels if self.posterior is None or self._over_time else self.posterior.names
 
     @property
     def detector(self) -> Detector:
@@ -190,9 +201,11 @@ class Pipeline:
         output = self.model(crops)
         return self._basic(output), output.embedding
 
-    def _basic(self, output: Output) -> NDArray[np.float32]:
-        p = output.probabilities[self._head.name] * self._factor
-        return shares(p[:, self._kept])
+    def _basic(self, output: Output, without: Baseline | None = None) -> NDArray[np.float32]:
+        p = output.probabilities[self._head.name]
+        if without is not None:
+            p = without(p)
+        return shares((p * self._factor)[:, self._kept])
 
     def step(
         self,
@@ -224,14 +237,10 @@ class Pipeline:
         without
             The neutral faces of these persons, a row each, see `Baseline`; None takes nothing off.
         """
-        if without is not None:
-            head = self._head.name
-            output = replace(
-                output, probabilities=output.probabilities | {head: without(output.probabilities[head])}
-            )
         columns = _Columns(faces=[faces], source=[0] * len(faces))
-        self._add(columns, output)
-        return replace(self._result(columns, [Input(name)]), track=track)
+        posterior = None if self._over_time else self.posterior
+        self._add(columns, output, posterior, without)
+        return replace(self._result(columns, [Input(name)], posterior), track=track)
 
     def neutral(self, output: Output) -> NDArray[np.float32]:
         """Return (n, c): log-probabilities of the head in use, as a `Baseline` takes them."""
@@ -261,7 +270,7 @@ class Pipeline:
             if on_done is not None:
                 on_done(index + 1, len(sources))
         self._flush(columns)
-        return self._result(columns, inputs)
+        return self._result(columns, inputs, self.posterior)
 
     def _faces(self, picture: Picture, crops: bool) -> tuple[Faces, NDArray[np.uint8]]:
         """Return the faces of a picture and their crops (n, s, s, 3)."""
@@ -285,18 +294,29 @@ class Pipeline:
 
     def _flush(self, columns: _Columns) -> None:
         size = self.model.spec.input.size
-        self._add(columns, self.model(np.array(columns.crops, np.uint8).reshape(-1, size, size, 3)))
+        self._add(
+            columns, self.model(np.array(columns.crops, np.uint8).reshape(-1, size, size, 3)), self.posterior
+        )
         columns.crops.clear()
 
-    def _add(self, columns: _Columns, output: Output) -> None:
-        columns.basic.append(self._basic(output))
+    def _add(
+        self,
+        columns: _Columns,
+        output: Output,
+        posterior: Posterior | None,
+        without: Baseline | None = None,
+    ) -> None:
+        columns.basic.append(self._basic(output, without))
         if output.embedding is not None:
             columns.embedding.append(output.embedding)
-        if self.posterior is not None:
+        if posterior is not None:
             raw = shares(output.probabilities[self._head.name][:, self._kept])
-            columns.evidence.append(self.posterior.coefficients(raw, output.embedding))
+            found = posterior.coefficients(raw, output.embedding)
+            if without is not None:  # an embedding knows nothing of it
+                found = posterior.lifted(found, without.taken[:, self._kept])
+            columns.evidence.append(found)
 
-    def _result(self, columns: _Columns, inputs: list[Input]) -> Result:
+    def _result(self, columns: _Columns, inputs: list[Input], posterior: Posterior | None) -> Result:
         faces = columns.faces or [Faces.empty()]
         basic = np.concatenate(columns.basic)
         return Result(
@@ -309,21 +329,21 @@ class Pipeline:
             tuple(inputs),
             np.concatenate(columns.embedding) if columns.embedding else None,
             threshold=self.reading.threshold,
-            **self._read(basic, columns),
+            **self._read(basic, columns, posterior),
         )
 
-    def _read(self, basic: NDArray[np.float32], columns: _Columns) -> dict[str, Any]:
+    def _read(
+        self, basic: NDArray[np.float32], columns: _Columns, posterior: Posterior | None
+    ) -> dict[str, Any]:
         """Return the columns of a result that new emotions bring."""
-        if self.posterior is None:
+        if posterior is None:
             return {}
         evidence = np.concatenate(columns.evidence)
         mixture = np.zeros_like(basic)
-        mixture[:, [self.labels.index(name) for name in self.posterior.basics]] = self.posterior.mixtures(
-            evidence
-        )
+        mixture[:, [self.labels.index(name) for name in posterior.basics]] = posterior.mixtures(evidence)
         return {
-            "answers": self.posterior.names,
-            "posterior": self.posterior(evidence, basic),
+            "answers": posterior.names,
+            "posterior": posterior(evidence, basic),
             "mixture": mixture,
             "evidence": evidence,
         }

@@ -101,7 +101,9 @@ class Posterior:
                 "are needed to place new emotions among them"
             )
         usable = vocabulary.restricted(self.basics)
-        self.left_out = tuple(name for name in vocabulary.names if name not in usable.names)
+        asked = (*vocabulary.names, *(one.name for one in vocabulary.successions))
+        there = {*usable.names, *(one.name for one in usable.successions)}
+        self.left_out = tuple(name for name in asked if name not in there)
         if not len(usable):
             raise ArgumentError(
                 f"emotions: none of {', '.join(vocabulary.names)} can be made of {', '.join(self.basics)}"
@@ -135,6 +137,15 @@ class Posterior:
         It does not depend on the wanted prior, which counts when it is read.
         """
         return self.evidence(probabilities[:, self._columns], embedding)
+
+    def lifted(self, coefficients: NDArray[np.float32], nats: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the evidence (n, m) with `nats` (n, labels) added to what speaks for each basic emotion.
+
+        As with a wanted prior, a mixture gets of each as much as it has of it.
+        """
+        lifted = coefficients.copy()
+        lifted[:, : len(self.basics)] += nats[:, self._columns]
+        return lifted
 
     def __call__(
         self, coefficients: NDArray[np.float32], probabilities: NDArray[np.float32]

@@ -13,13 +13,14 @@ last row or line. Memory does not grow with the film.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import math
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -82,13 +83,15 @@ class Sink(ABC):
         scheme = (result.labels, result.answers)
         if self._scheme is None:
             self._source = _clean(result.inputs[0].name if self._source is None else self._source)
-            self._begin(result)
+            with self._named():
+                self._begin(result)
             self._scheme = scheme
         elif scheme != self._scheme:
             raise ArgumentError(
                 f"result of frame {index} has the emotions {scheme}; the frames before have {self._scheme}"
             )
-        self._put(int(index), round(float(time), 6), result)
+        with self._named():
+            self._put(int(index), round(float(time), 6), result)
 
     def close(self, status: str = OK, message: str = "") -> None:
         """Write the end, once; closing again changes nothing.
@@ -109,7 +112,16 @@ class Sink(ABC):
         if self._closed:
             return
         self._closed = True
-        self._end(status, message)
+        with self._named():
+            self._end(status, message)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say in errors which file it is."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror or str(error), str(self.path)) from error
 
     def __enter__(self) -> Sink:
         return self
@@ -357,7 +369,8 @@ class _Parquet(Sink):
             if self._place != self.path:
                 self._place.replace(self._target)
         except BaseException:
-            self._stream.close()
+            with contextlib.suppress(OSError):  # a full disk refuses what is left, too
+                self._stream.close()
             if self._place != self.path:
                 self._place.unlink(missing_ok=True)
             raise

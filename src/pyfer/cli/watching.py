@@ -240,12 +240,14 @@ def _run(watch: Watch, targets: _Targets, window: bool) -> int:
     from pyfer.watching import Keeper
 
     closed = False  # by the user, who looked or read enough
+    full: OSError | None = None  # a disk, mostly
     kept = targets.timeline is not None
     with (
         watch,
         Keeper(watch, tables=targets.tables, film=targets.film, timeline=kept, window=window) as keeper,
+        _Stopping(watch) as stopping,
     ):
-        with _Stopping(watch) as stopping, terminal.film_progress(watch.film.frames, quiet=window) as say:
+        with terminal.film_progress(watch.film.frames, quiet=window) as say:
             try:
                 for frame in watch:
                     stopping.beat()
@@ -254,13 +256,28 @@ def _run(watch: Watch, targets: _Targets, window: bool) -> int:
                         closed = True
                         watch.stop()
                     say(keeper.frames, frame.time)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, OSError) as error:
+                full = error if isinstance(error, OSError) else None
                 watch.close()
+        stopping.finish()
         ending = watch.ending
         if closed and watch.film.live and ending.status == "stopped":
             ending = replace(ending, status="ok")  # closing the window is how a camera ends
-        keeper.close(ending.status, "" if ending.status == "ok" else ending.message)
-    _finish(watch, keeper, targets, ending)
+        if full is not None:
+            ending = replace(ending, status="stopped", message=f"{ending.message}: {full}")
+        try:
+            keeper.close(ending.status, "" if ending.status == "ok" else ending.message)
+        except OSError as error:  # the other files are whole all the same
+            full = full or error
+        _finish(watch, keeper, targets, ending)
+    return _status(ending, stopping, closed=closed, full=full)
+
+
+def _status(ending: Ending, stopping: _Stopping, *, closed: bool, full: OSError | None) -> int:
+    """Say how it ended where that is not well, and return the exit status."""
+    if full is not None:
+        _failed(f"cannot be written: {full}")
+        return 1
     if ending.status == "truncated":
         _failed(ending.message)
         return 1
@@ -294,18 +311,24 @@ def _finish(watch: Watch, keeper: Keeper, targets: _Targets, ending: Ending) -> 
 class _Stopping:
     """Makes Ctrl-C and SIGTERM end the film after the frame at hand, so that all that is written is whole.
 
-    At once, by a KeyboardInterrupt, where they come again, or where no frame has come for a while.
+    At once, by a KeyboardInterrupt, where they come again, or where no frame has come for a while. While the
+    files are finished the first one is ignored: who presses Ctrl-C twice must not lose them.
     """
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._beat = time.monotonic()
+        self._finishes = self._ignored = False
         self.number: int | None = None
         """Of the signal that came."""
 
     def beat(self) -> None:
         """Say that a frame has come."""
         self._beat = time.monotonic()
+
+    def finish(self) -> None:
+        """Say that no more frames will come."""
+        self._finishes = True
 
     def __enter__(self) -> Self:
         self._before = {
@@ -320,6 +343,9 @@ class _Stopping:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._finishes and not self._ignored:
+            self._ignored = True
+            return
         again, self.number = self.number is not None, number
         self._watch.stop()
         if again or time.monotonic() - self._beat > _HANGS:

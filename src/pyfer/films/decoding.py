@@ -39,6 +39,8 @@ USUAL_RATE = 25.0
 """Frames a second where a film does not say it: the rate of European television."""
 _PATIENCE = 200
 """Packets in a row that give no picture before a film counts as broken."""
+_BACK = 1.0
+"""Seconds that a time stamp goes back by where two films were joined (MPEG-TS, VOB) and it counts anew."""
 _THREADS = 8
 """Most decoding threads: each holds frames of its own, and more bring little."""
 
@@ -82,6 +84,7 @@ class FilmFile(Decoder):
         self.duration = _duration_of(self._container, self._stream)
         self._reformatter = self._av.video.reformatter.VideoReformatter()
         self._last: float | None = None
+        self._joined = 0.0  # seconds before the part of a joined film whose time stamps count now
         self._decoded = self._all()
         first = next(self._decoded, None)
         if first is None:
@@ -158,10 +161,15 @@ class FilmFile(Decoder):
 
     def _time_of(self, frame: Any) -> float:
         """Return the seconds of a frame since the first; never less than those of the frame before."""
+        following = 0.0 if self._last is None else self._last + 1 / (self.rate or USUAL_RATE)
         if frame.pts is None:
-            when = 0.0 if self._last is None else self._last + 1 / (self.rate or USUAL_RATE)
+            when = following
         else:
             when = float((frame.pts - self._origin) * (frame.time_base or self._stream.time_base))
+            when += self._joined
+            if when < following - _BACK:
+                self._joined += following - when
+                when = following
         self._last = max(self._last or 0.0, when)
         return self._last
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from PIL import Image
@@ -27,9 +28,7 @@ class Pictures(Decoder):
         if sources.picture_format(head_of(name)) in ("GIF", "WEBP", "PNG", "AVIF"):
             self._image = Image.open(name)
         self._count = getattr(self._image, "n_frames", 1)
-        self.duration = _GIF_FRAME
-        if self._count > 1:
-            self.duration = self._count * self._seconds()
+        self.duration = sum(self._lengths())
         self.rate = self._count / self.duration
 
     def frames(self, start: float) -> Iterator[Raw]:
@@ -49,6 +48,21 @@ class Pictures(Decoder):
         """Close the file."""
         if self._image is not None:
             self._image.close()
+
+    def _lengths(self) -> Iterator[float]:
+        """Yield how long each frame is shown: a damaged one as long as those that name no time."""
+        for index in range(self._count):
+            try:
+                if self._image is not None and self._count > 1:
+                    self._image.seek(index)
+                    self._image.load()  # WebP says it with the pixels only
+                yield self._seconds()
+            except Exception:  # hostile files make Pillow raise nearly anything; `frames` says what is wrong
+                yield _GIF_FRAME
+        if self._image is not None and self._count > 1:
+            with contextlib.suppress(Exception):
+                self._image.seek(0)
+                self._image.load()
 
     def _seconds(self) -> float:
         """Return how long the current frame is shown."""

@@ -19,11 +19,12 @@ from pyfer.evaluation import (
     segments_of,
     timing_scores,
 )
+from pyfer.evaluation.intervals import clusters
 from pyfer.evaluation.timing import matches
 from pyfer.maps.plots import bar_chart
 from pyfer.models import Model, softmax
 from pyfer.streams import Streams, StreamSettings, make_streams, streams_of_clips
-from pyfer.studies.common import Check, Outcome, Row, Setup, Study
+from pyfer.studies.common import Check, Names, Outcome, Row, Setup, Study
 from pyfer.studies.faces import with_option
 
 FILM, BOTH, ENCODER = "film", "film-both", "base"
@@ -33,6 +34,7 @@ RATES = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
 """Candidates of exponential smoothing: the share of a new frame."""
 INERTIAS = (1.0, 2.0, 3.0)
 """Candidates of the inertia of a smoothing that is given what the film model has (its ``rnn.inertia``)."""
+STILLS, CLIPS = "streams of stills", "streams of CK+ clips"
 HEAD = "ferplus"
 CHOOSING, MEASURING = 71, 72
 """Seeds of the streams that the rivals' settings are chosen on, and of those that all are measured on."""
@@ -43,20 +45,24 @@ def run(setup: Setup) -> Outcome:
     """Choose the rivals' settings on streams of PublicTest; measure on streams of PrivateTest and of CK+."""
     count = setup.sized(1000, 60)
     chosen = _rivals(setup, count)
+    clips = open_clips(setup.lab)
     parts: dict[str, Streams] = {
-        "streams of stills": _stills(setup, "PrivateTest", count, MEASURING),
-        "streams of CK+ clips": _clips(setup, open_clips(setup.lab)),
+        STILLS: _stills(setup, "PrivateTest", count, MEASURING),
+        CLIPS: _clips(setup, clips),
     }
+    subjects = {CLIPS: clips.subjects[clips.present[:, 0]]}
     answers = {place: _answers(setup, streams, chosen) for place, streams in parts.items()}
     scores = {
         place: {name: _timed(parts[place], p, 1000) for name, p in found.items()}
         for place, found in answers.items()
     }
     checks = [
-        check for place, found in answers.items() for check in _checks(parts[place], found, place, setup.seed)
+        check
+        for place, found in answers.items()
+        for check in _checks(parts[place], found, place, subjects.get(place), setup.seed)
     ]
     rows = [_row(place, name, one) for place, found in scores.items() for name, one in found.items()]
-    first = scores["streams of stills"]
+    first = scores[STILLS]
     chart = bar_chart(
         list(first),
         {place: [_ends(found[name].interval("f1")) for name in found] for place, found in scores.items()},
@@ -139,7 +145,9 @@ def _answers(setup: Setup, streams: Streams, rivals: dict[str, Smooth]) -> dict[
     return answers
 
 
-def _checks(streams: Streams, answers: dict[str, list[Any]], place: str, seed: int) -> Iterator[Check]:
+def _checks(
+    streams: Streams, answers: dict[str, list[Any]], place: str, subjects: Names | None, seed: int
+) -> Iterator[Check]:
     """Yield for each rival the claim that the film model finds segments better: a paired bootstrap."""
     (_, ours), *others = ((name, _counts(streams, p)) for name, p in answers.items())
     for name, theirs in others[:-1]:
@@ -150,7 +158,9 @@ def _checks(streams: Streams, answers: dict[str, list[Any]], place: str, seed: i
             f1 = 2 * total[:, 0::2] / np.maximum(total[:, 1::2], 1)
             return f1[:, :1] - f1[:, 1:]
 
-        difference = bootstrap(measure, [len(streams)], draws=2000, seed=seed)[0].scaled(100)
+        difference = bootstrap(measure, [clusters(subjects, len(streams))], draws=2000, seed=seed)[0].scaled(
+            100
+        )
         yield Check(f"The film model finds segments better than {name}", f"on {place}", difference)
 
 
@@ -228,6 +238,7 @@ def _settings(parts: dict[str, Streams], chosen: dict[str, Smooth]) -> dict[str,
         f"F1: {'; '.join(chosen)}",
         "film models": f"{FILM!r} (GRU) and {BOTH!r} (GRU both ways: it sees later frames too, so it is for "
         "finished films alone), trained on streams of Training",
+        "intervals": "of the differences over persons, where they are named (CK+); of the tables over streams",
         "onset error": "of the segments that were found; frames alone find few, and those begin on time",
     }
 

@@ -106,10 +106,17 @@ class Keeper:
         return self._window.show(marked)
 
     def close(self, status: str, message: str = "") -> None:
-        """Close all files; the tables are marked with any status but ``ok``, see `pyfer.sinks.Sink.close`."""
-        for sink in self._sinks:
-            sink.close(status, message)
-        self._stack.close()
+        """Close all files; the tables are marked with any status but ``ok``, see `pyfer.sinks.Sink.close`.
+
+        Raises
+        ------
+        OSError
+            One cannot be written, such as on a full disk. The others are closed all the same.
+        """
+        with ExitStack() as stack:
+            stack.callback(self._stack.close)
+            for sink in self._sinks:
+                stack.callback(sink.close, status, message)
 
     def timeline(self, title: str = "") -> NDArray[np.uint8]:
         """Return the picture (h, w, 3) of who showed what when; see `pyfer.maps.Timeline`."""
@@ -138,7 +145,7 @@ def _writer(watch: Watch, path: Path) -> FilmWriter:
 def _colors(watch: Watch) -> dict[str, tuple[int, int, int]] | None:
     """Return the colours of the answers as maps have them; None where they are the basic emotions."""
     posterior = watch.pipeline.posterior
-    if posterior is None:
+    if posterior is None or watch.names == watch.pipeline.labels:
         return None
     points = dict(zip(posterior.vocabulary.names, posterior.points, strict=True))
     return emotion_colors(posterior.basics, points)

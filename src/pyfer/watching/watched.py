@@ -148,8 +148,7 @@ class Watch:
     @property
     def names(self) -> tuple[str, ...]:
         """The answers that a face can get."""
-        posterior = self.pipeline.posterior
-        return self.pipeline.labels if posterior is None else posterior.names
+        return self.pipeline.film_answers
 
     @property
     def ending(self) -> Ending:
