@@ -158,10 +158,10 @@ def _checks(
             f1 = 2 * total[:, 0::2] / np.maximum(total[:, 1::2], 1)
             return f1[:, :1] - f1[:, 1:]
 
-        difference = bootstrap(measure, [clusters(subjects, len(streams))], draws=2000, seed=seed)[0].scaled(
-            100
-        )
-        yield Check(f"The film model finds segments better than {name}", f"on {place}", difference)
+        population = clusters(subjects, len(streams))
+        difference = bootstrap(measure, [population], draws=2000, seed=seed)[0]
+        claim = f"The film model finds segments better than {name}"
+        yield Check(claim, f"on {place}", difference.scaled(100))
 
 
 def _counts(streams: Streams, p: list[Any]) -> NDArray[np.float64]:
@@ -238,7 +238,7 @@ def _settings(parts: dict[str, Streams], chosen: dict[str, Smooth]) -> dict[str,
         f"F1: {'; '.join(chosen)}",
         "film models": f"{FILM!r} (GRU) and {BOTH!r} (GRU both ways: it sees later frames too, so it is for "
         "finished films alone), trained on streams of Training",
-        "intervals": "of the differences over persons, where they are named (CK+); of the tables over streams",
+        "intervals": "of the differences over persons where they are named (CK+); of the tables over streams",
         "onset error": "of the segments that were found; frames alone find few, and those begin on time",
     }
 
