@@ -181,7 +181,11 @@ class Watch:
         self._stopped = True
 
     def close(self) -> None:
-        """Stop at once; what was found stays, and segments that had not ended end here."""
+        """Stop at once; what was found stays, and segments that had not ended end here.
+
+        For the thread that reads the frames; others call `stop`. A `Watch` that was read or closed has no
+        frames left.
+        """
         self._frames.close()
         self.film.close()
         self._end(None)
