@@ -16,7 +16,7 @@ from pyfer.evaluation import Interval
 from pyfer.faces import TEMPLATE
 from pyfer.maps.plots import INKS
 from pyfer.studies import Outcome, Setup, ckplus, find, labwild, learners, subsets
-from pyfer.studies.common import mean
+from pyfer.studies.common import mean, row_of_deals
 from pyfer.studies.degrade import DEGRADATIONS, Degradation
 from pyfer.studies.faces import Faces, lab
 from pyfer.studies.panels import Panel, panels
@@ -180,7 +180,7 @@ def test_ckplus_runs_and_says_whether_goals_are_met(setup: Setup, monkeypatch: p
 def test_a_tie_with_a_goal_is_told_from_several_deals() -> None:
     faces = data([0, 1, 0, 1], ("anger", "fear"))
     hits = np.array([[True, True, True, False], [True, False, False, False]])
-    row = ckplus._row("x", Interval(0, 0, 0), hits, faces)
+    row = row_of_deals("features", "x", Interval(0, 0, 0), hits, faces.truth)
     assert row.cells["lowest deal"] == 25
     assert row.cells["highest deal"] == 75
     assert row.cells["mean recall"] == pytest.approx(100 * (3 / 4 + 1 / 4) / 2)

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pyfer.evaluation import Interval
 from pyfer.maps.plots import bar_chart
 from pyfer.studies.bench import Columns, crossvalidated, registered, svm, turned
-from pyfer.studies.common import Check, Outcome, Row, Setup, Study, ends, mean
+from pyfer.studies.common import Check, Outcome, Setup, Study, ends, mean, row_of_deals
 from pyfer.studies.faces import Faces, lab
 
 ZOOM = 1.2
@@ -49,7 +48,9 @@ def run(setup: Setup) -> Outcome:
     hits = {name: _hits(setup, faces, {part: parts[part] for part in own}, deals, name)
             for name, own in SETS.items()}  # fmt: skip
     accuracy = {name: mean(found.mean(axis=0), faces.subjects, setup.seed) for name, found in hits.items()}
-    rows = tuple(_row(name, accuracy[name], found, faces) for name, found in hits.items())
+    rows = [
+        row_of_deals("features", name, accuracy[name], found, faces.truth) for name, found in hits.items()
+    ]
     chart = bar_chart(
         list(SETS),
         {"right answers": [ends(accuracy[name]) for name in SETS]},
@@ -57,7 +58,7 @@ def run(setup: Setup) -> Outcome:
         unit="per cent of faces",
         marks={f"goal of {name}: {goal:g}": goal for name, goal in GOALS.items()},
     )
-    return Outcome(rows, _sentences(hits, faces), chart, _settings(setup, faces, deals),
+    return Outcome(tuple(rows), _sentences(hits, faces), chart, _settings(setup, faces, deals),
                    _checks(setup, hits, faces))  # fmt: skip
 
 
@@ -80,21 +81,6 @@ def _hits(
         for k, deal in enumerate(deals)
     ]
     return np.stack([p.argmax(axis=1) == faces.truth for p in found])
-
-
-def _row(name: str, accuracy: Interval, hits: NDArray[np.bool_], faces: Faces) -> Row:
-    each = 100 * hits.mean(axis=1)
-    recall = [hits[:, faces.truth == k].mean() for k in np.unique(faces.truth)]
-    return Row(
-        "features",
-        name,
-        {
-            "accuracy": accuracy,
-            "lowest deal": float(each.min()),
-            "highest deal": float(each.max()),
-            "mean recall": float(100 * np.mean(recall)),
-        },
-    )
 
 
 def _checks(setup: Setup, hits: dict[str, NDArray[np.bool_]], faces: Faces) -> tuple[Check, ...]:

@@ -232,6 +232,19 @@ def macro_recall(answers: Any, truth: Integers, subjects: Names | None = None, s
     return bootstrap(measure, [clusters(subjects, len(truth))], draws=DRAWS, seed=seed)[0].scaled(100)
 
 
+def row_of_deals(part: str, name: str, accuracy: Interval, hits: NDArray[np.bool_], truth: Integers) -> Row:
+    """Return the line of a method that was measured with several deals: hits (deals, n), truth (n,)."""
+    each = 100 * hits.mean(axis=1)
+    recall = [hits[:, truth == k].mean() for k in np.unique(truth)]
+    cells: dict[str, Value] = {
+        "accuracy": accuracy,
+        "lowest deal": float(each.min()),
+        "highest deal": float(each.max()),
+        "mean recall": float(100 * np.mean(recall)),
+    }
+    return Row(part, name, cells)
+
+
 def points(difference: Interval) -> str:
     """Return a difference in points with its signs: ``+3.1 [+1.0, +5.2]``."""
     texts = (format(round(x, 1) + 0.0, "+.1f") for x in (difference.value, difference.low, difference.high))

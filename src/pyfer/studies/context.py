@@ -17,7 +17,7 @@ from pyfer.features import Bank
 from pyfer.maps.plots import bar_chart
 from pyfer.models import Model, find
 from pyfer.studies.bench import cached, crossvalidated, digest, svm
-from pyfer.studies.common import Check, Outcome, Row, Setup, Study, ends, mean
+from pyfer.studies.common import Check, Outcome, Setup, Study, ends, mean, row_of_deals
 from pyfer.studies.faces import Faces, lab
 
 VIEWS = 20
@@ -46,7 +46,7 @@ def run(setup: Setup) -> Outcome:
     hits = {name: _hits(setup, clips, name, deals) for name in ARMS}
     hits |= _handmade(setup, clips, deals)
     accuracy = {name: mean(found.mean(axis=0), clips.subjects, setup.seed) for name, found in hits.items()}
-    rows = tuple(_row(name, accuracy[name], found, clips) for name, found in hits.items())
+    rows = [row_of_deals("clips", name, accuracy[name], found, clips.truth) for name, found in hits.items()]
     chart = bar_chart(
         list(hits),
         {"right answers": [ends(accuracy[name]) for name in hits]},
@@ -54,7 +54,7 @@ def run(setup: Setup) -> Outcome:
         unit="per cent of clips",
         marks={f"goal: {GOAL:g}": GOAL},
     )
-    return Outcome(rows, _sentences(hits, deals), chart, _settings(setup, clips, deals),
+    return Outcome(tuple(rows), _sentences(hits, deals), chart, _settings(setup, clips, deals),
                    _checks(setup, hits, clips))  # fmt: skip
 
 
@@ -170,21 +170,6 @@ def _handmade(setup: Setup, clips: Clips, deals: list[int]) -> dict[str, NDArray
         ]
         found[name] = np.stack([answer == faces.truth for answer in answers])
     return found
-
-
-def _row(name: str, accuracy: Any, hits: NDArray[np.bool_], clips: Clips) -> Row:
-    each = 100 * hits.mean(axis=1)
-    recall = [hits[:, clips.truth == k].mean() for k in np.unique(clips.truth)]
-    return Row(
-        "clips",
-        name,
-        {
-            "accuracy": accuracy,
-            "lowest deal": float(each.min()),
-            "highest deal": float(each.max()),
-            "mean recall": float(100 * np.mean(recall)),
-        },
-    )
 
 
 def _checks(setup: Setup, hits: dict[str, NDArray[np.bool_]], clips: Clips) -> tuple[Check, ...]:
