@@ -619,6 +619,13 @@ def test_the_panel_is_a_picture_of_the_bars(run: Run, portrait: Path, tmp_path: 
     assert not (tmp_path / "one.png").exists()
 
 
+def test_predict_says_what_needs_a_film(run: Run, portrait: Path) -> None:
+    done = run("predict", portrait, "-m", "tiny", "-e", "relief = fear -> happiness, awe = fear + surprise")
+    assert done.status == 0
+    assert done.err == "left out, as they need a film (pyfer watch): relief\n"
+    assert portrait.name in done.out
+
+
 @pytest.mark.parametrize("extra", [[], ["--json"], ["--explain"]])
 def test_predict_says_what_is_left_out(
     run: Run, good: Path, lacking: Path, portrait: Path, extra: list[str]

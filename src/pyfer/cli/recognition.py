@@ -101,6 +101,9 @@ def predict(
     pipeline = Pipeline(model, _detector(yunet, smallest), reading=reading, largest=largest)
     if emotions is not None and pipeline.posterior is not None:
         terminal.show_left_out(pipeline.posterior)
+        if over_time := [shown(one.name) for one in pipeline.posterior.vocabulary.successions]:
+            line = f"left out, as they need a film (pyfer watch): {', '.join(over_time)}"
+            err.print(Text(line, "yellow"), soft_wrap=True)
     # a closed standard input is None
     pictures = [(read_stdin() if sys.stdin else b"") if name == STDIN else name for name in names]
     with terminal.progress("pictures", len(pictures), quiet=len(pictures) < 2) as on_done:
